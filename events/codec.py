@@ -1,0 +1,222 @@
+"""Bytes to records and back: the one place that knows what the protocol looks like on the wire.
+
+Requests and replies are one frame, `{"event": NAME, "payload": {...}}`. Messages of the event
+stream are two, `[topic, body]`. Decoding is strict about what a field may hold and indifferent
+to fields it does not know. Whatever the bytes, the only exception is `MessageError`.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final, TypeVar
+
+import attrs
+from msgspec import DecodeError, Raw
+from msgspec.json import Decoder, Encoder
+
+from . import messages, records
+from .errors import MessageError
+from .protocol import MAX_REQUEST_BYTES, ErrorCode, Reason, ReplyName, RequestName, Topic
+
+T = TypeVar("T")
+
+_REQUESTS: Final[dict[type, RequestName]] = {
+    messages.Register: RequestName.REGISTER,
+    messages.Unregister: RequestName.UNREGISTER,
+    messages.CheckAlive: RequestName.CHECK_ALIVE,
+    messages.Info: RequestName.INFO,
+    messages.Snapshot: RequestName.SNAPSHOT,
+    messages.Replay: RequestName.REPLAY,
+}
+_REPLIES: Final[dict[type, ReplyName]] = {
+    messages.RegisterAck: ReplyName.REGISTER_ACK,
+    messages.Ack: ReplyName.ACK,
+    messages.Unsupported: ReplyName.UNSUPPORTED,
+    messages.InfoReply: ReplyName.INFO,
+    messages.SnapshotReply: ReplyName.SNAPSHOT,
+    messages.EventsReply: ReplyName.EVENTS,
+    messages.CompactedReply: ReplyName.COMPACTED,
+    messages.ErrorReply: ReplyName.ERROR,
+}
+
+
+@attrs.frozen
+class _Envelope:
+    event: str
+    payload: Raw = Raw(b"{}")  # noqa: RUF009 - immutable
+
+
+@attrs.frozen
+class _Body:
+    """Any message of the stream. Apart from the records: `origin` is never taken from the wire."""
+
+    event: Topic
+    epoch: str
+    seq: int
+    time: float
+    device: records.Device | None = None
+    reason: str | None = None
+
+
+@attrs.frozen
+class _EventsPayload:
+    epoch: str
+    seq: int
+    events: list[_Body]
+
+
+_envelopes: Final = Decoder(_Envelope)
+_bodies: Final = Decoder(_Body)
+_requests: Final[dict[str, Decoder[Any]]] = {
+    name: Decoder(record) for record, name in _REQUESTS.items()
+}
+_replies: Final[dict[str, Decoder[Any]]] = {
+    name: Decoder(_EventsPayload if record is messages.EventsReply else record)
+    for record, name in _REPLIES.items()
+}
+_encode: Final = Encoder().encode
+
+
+# --- requests and replies ------------------------------------------------------------------
+
+
+def encode_request(request: messages.Request) -> bytes:
+    """The one frame that carries a request; an `UnknownRequest` has none."""
+    return _encode({"event": _REQUESTS[type(request)], "payload": request})
+
+
+def decode_request(frames: Sequence[bytes]) -> messages.Request:
+    """Read a request.
+
+    Raises:
+        MessageError: It is none; the error carries what the `ERROR` reply has to say.
+    """
+    if len(frames) == 1 and len(frames[0]) > MAX_REQUEST_BYTES:
+        raise MessageError(
+            ErrorCode.TOO_LARGE,
+            f"the request has {len(frames[0])} bytes; {MAX_REQUEST_BYTES} is the most",
+        )
+    envelope = _open(frames)
+    decoder = _requests.get(envelope.event)
+    if decoder is None:
+        return messages.UnknownRequest(envelope.event)
+    request: messages.Request = _decode(
+        decoder, envelope.payload, ErrorCode.INVALID, envelope.event
+    )
+    return request
+
+
+def encode_reply(reply: messages.Reply) -> bytes:
+    """The one frame that carries a reply."""
+    payload: object = reply
+    if type(reply) is messages.EventsReply:
+        payload = {
+            "epoch": reply.epoch,
+            "seq": reply.seq,
+            "events": [_body(event) for event in reply.events],
+        }
+    return _encode({"event": _REPLIES[type(reply)], "payload": payload})
+
+
+def decode_reply(frames: Sequence[bytes]) -> messages.Reply:
+    """Read a reply.
+
+    Raises:
+        MessageError: It is none.
+    """
+    envelope = _open(frames)
+    decoder = _replies.get(envelope.event)
+    if decoder is None:
+        raise MessageError(
+            ErrorCode.MALFORMED, f"there is no reply named {envelope.event!r}", envelope.event
+        )
+    reply = _decode(decoder, envelope.payload, ErrorCode.INVALID, envelope.event)
+    if type(reply) is _EventsPayload:
+        events = tuple(_event(body) for body in reply.events)
+        return messages.EventsReply(reply.epoch, reply.seq, events)
+    return reply  # type: ignore[no-any-return]  # the table's values are the other replies
+
+
+# --- the event stream ----------------------------------------------------------------------
+
+
+def encode_event(message: records.StreamMessage) -> list[bytes]:
+    """The two frames, `[topic, body]`, that publish a message."""
+    return [message.topic.encode(), _encode(_body(message))]
+
+
+def decode_event(frames: Sequence[bytes]) -> records.StreamMessage:
+    """Read a message of the event stream.
+
+    Raises:
+        MessageError: It is none.
+    """
+    if len(frames) != 2:
+        raise MessageError(
+            ErrorCode.MALFORMED, f"expected two frames, topic and body, got {len(frames)}"
+        )
+    body = _decode(_bodies, _text(frames[1]), ErrorCode.INVALID, None)
+    if bytes(frames[0]) != body.event.encode():
+        raise MessageError(
+            ErrorCode.INVALID, f"the topic is {bytes(frames[0])!r}, the body's is {body.event!r}"
+        )
+    if body.event is Topic.TICK:
+        return records.Tick(body.epoch, body.seq, body.time)
+    if body.event is Topic.BYE:
+        return records.Bye(body.epoch, body.seq, body.time)
+    return _event(body)
+
+
+def _body(message: records.StreamMessage) -> dict[str, object]:
+    body: dict[str, object] = {
+        "event": message.topic,
+        "epoch": message.epoch,
+        "seq": message.seq,
+        "time": message.time,
+    }
+    if isinstance(message, records.Added | records.Removed):
+        body["device"] = message.device
+        if isinstance(message, records.Removed):
+            body["reason"] = message.reason
+    return body
+
+
+def _event(body: _Body) -> records.Event:
+    if body.device is None:
+        raise MessageError(ErrorCode.INVALID, f"{body.event!r} without a device")
+    if body.event is Topic.ADDED:
+        return records.Added(body.epoch, body.seq, body.time, body.device)
+    if body.event is Topic.REMOVED and body.reason is not None:
+        return records.Removed(body.epoch, body.seq, body.time, body.device, _reason(body.reason))
+    raise MessageError(ErrorCode.INVALID, f"{body.event!r} is no event, or lacks its reason")
+
+
+def _reason(reason: str) -> Reason:
+    try:
+        return Reason(reason)
+    except ValueError:  # a newer registry's; better an unknown reason than a lost event
+        return Reason.UNKNOWN
+
+
+# --- shared ----------------------------------------------------------------------------------
+
+
+def _open(frames: Sequence[bytes]) -> _Envelope:
+    if len(frames) != 1:
+        raise MessageError(ErrorCode.MALFORMED, f"expected one frame, got {len(frames)}")
+    return _decode(_envelopes, _text(frames[0]), ErrorCode.MALFORMED, None)
+
+
+def _text(frame: bytes) -> str:
+    # msgspec does not look inside what it skips or keeps raw; this does.
+    try:
+        return str(frame, "utf-8")
+    except UnicodeDecodeError as error:
+        raise MessageError(ErrorCode.MALFORMED, f"not UTF-8: {error}") from None
+
+
+def _decode(decoder: Decoder[T], data: str | Raw, code: ErrorCode, name: str | None) -> T:
+    try:
+        return decoder.decode(data)
+    except DecodeError as error:
+        raise MessageError(code, str(error), name) from None
+    except RecursionError:
+        raise MessageError(code, "nested too deeply", name) from None

@@ -1,0 +1,56 @@
+"""Every error that devicewatch raises.
+
+    DevicewatchError
+    ├── AddressError         (ValueError)    not an address that ZeroMQ can use
+    ├── BindError            (OSError)       the registry cannot listen there
+    ├── MessageError         (ValueError)    bytes that are no message of the protocol
+    ├── RequestRefused                       the registry answered ERROR or UNSUPPORTED
+    └── RegistryUnreachable  (TimeoutError)  no answer in time
+
+Each says what happened, to what, and what to do about it. Settings that make no sense raise
+plain `ValueError` or `TypeError`, as arguments do everywhere in Python.
+"""
+
+from .protocol import ErrorCode
+
+
+class DevicewatchError(Exception):
+    """Root of the tree: catches whatever devicewatch itself raises."""
+
+
+class AddressError(DevicewatchError, ValueError):
+    """An address that ZeroMQ cannot connect to; the message shows what one looks like."""
+
+
+class BindError(DevicewatchError, OSError):
+    """The registry cannot listen on an address or port; the message names it."""
+
+
+class MessageError(DevicewatchError, ValueError):
+    """Bytes that are no message of the protocol.
+
+    Attributes:
+        code: What kind of fault, as an `ERROR` reply reports it.
+        req_event: The name of the request, or None where it could not be read.
+    """
+
+    def __init__(self, code: ErrorCode, message: str, req_event: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.req_event = req_event
+
+
+class RequestRefused(DevicewatchError):
+    """The registry understood that it was asked something, and said no.
+
+    Attributes:
+        code: The registry's code (see `protocol.ErrorCode`), or `UNSUPPORTED`.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{message} ({code})")
+        self.code = code
+
+
+class RegistryUnreachable(DevicewatchError, TimeoutError):
+    """No registry answered in time at an address; the message names both."""

@@ -1,0 +1,110 @@
+"""The protocol's constants: names on the wire, topics, limits and defaults.
+
+`docs/protocol.md` is the same in prose, for whoever writes a client in another language.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+PROTOCOL_VERSION: Final = 1
+
+REGISTRY_VARIABLE: Final = "DEVICEWATCH_REGISTRY"
+DEFAULT_REGISTRY: Final = "tcp://127.0.0.1:5555"
+DEFAULT_PORT: Final = "5555"
+DEFAULT_EVENTS_PORT: Final = "5556"
+
+# Seconds.
+DEFAULT_LEASE: Final = 20.0
+MIN_LEASE: Final = 0.1
+MAX_LEASE: Final = 365 * 86_400.0
+DEFAULT_TICK_INTERVAL: Final = 1.0
+STALE_AFTER_TICKS: Final = 3
+"""A stream that has been silent for this many ticks makes a view stale (P6)."""
+
+DEFAULT_HISTORY: Final = 10_000
+"""Events kept for replay."""
+DEFAULT_PAGE: Final = 500
+MAX_PAGE: Final = 1_000
+"""Devices in one SNAPSHOT reply, or events in one EVENTS reply, at the most."""
+
+MAX_REQUEST_BYTES: Final = 65_536
+"""A larger request is answered with `TOO_LARGE`."""
+MAX_FRAME_BYTES: Final = 16 * 1024 * 1024
+"""A larger frame is cut off by ZeroMQ itself, with its connection and without an answer."""
+MAX_NAME: Final = 256
+"""Characters of a name or a device type."""
+MAX_ADDR: Final = 1_024
+MAX_ID: Final = 128
+"""Characters of a uuid or an instance."""
+MAX_METADATA: Final = 32
+"""Entries of a device's metadata."""
+MAX_METADATA_KEY: Final = 64
+MAX_METADATA_VALUE: Final = 1_024
+MAX_INTEGER: Final = 2**53 - 1
+"""The largest integer that every JSON reader keeps exactly (RFC 8259, section 6)."""
+
+
+class RequestName(StrEnum):
+    """`event` of a request."""
+
+    REGISTER = "REGISTER"
+    UNREGISTER = "UNREGISTER"
+    CHECK_ALIVE = "CHECK_ALIVE"
+    INFO = "INFO"
+    SNAPSHOT = "SNAPSHOT"
+    REPLAY = "REPLAY"
+
+
+class ReplyName(StrEnum):
+    """`event` of a reply."""
+
+    REGISTER_ACK = "REGISTER_ACK"
+    ACK = "ACK"
+    UNSUPPORTED = "UNSUPPORTED"
+    INFO = "INFO"
+    SNAPSHOT = "SNAPSHOT"
+    EVENTS = "EVENTS"
+    COMPACTED = "COMPACTED"
+    ERROR = "ERROR"
+
+
+class Topic(StrEnum):
+    """First frame of a message of the event stream, and `event` in its body."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    TICK = "tick"
+    BYE = "bye"
+
+
+class Reason(StrEnum):
+    """Why a device left."""
+
+    UNREGISTERED = "unregistered"
+    EXPIRED = "expired"
+    REPLACED = "replaced"
+    UNKNOWN = "unknown"
+    """Never on the wire: a watcher found the device gone after events it could not see."""
+
+
+class Origin(StrEnum):
+    """How a watcher came to know of an event."""
+
+    SNAPSHOT = "snapshot"
+    """It had happened before the watcher joined."""
+    LIVE = "live"
+    """It came over the event stream."""
+    RESYNC = "resync"
+    """It happened while the watcher could not see: the difference to what it knew."""
+
+
+class ErrorCode(StrEnum):
+    """`code` of an `ERROR` reply."""
+
+    MALFORMED = "MALFORMED"
+    """Not one frame holding a JSON object with a string `event`."""
+    INVALID = "INVALID"
+    """A field of the payload is missing, of the wrong type, or out of range."""
+    TOO_LARGE = "TOO_LARGE"
+    INTERNAL = "INTERNAL"
+    """The registry's own fault. The request may be repeated."""

@@ -1,0 +1,168 @@
+"""How sockets are set up here, for all who need one; and a bell to wake whoever waits at them.
+
+Nothing in this file knows the protocol. It stands in `events` because the other two packages
+both need it, and neither may import the other.
+"""
+
+import math
+import socket as _socket
+from types import TracebackType
+from typing import Final, Self, TypeAlias
+
+import zmq
+
+from .errors import AddressError
+from .protocol import MAX_FRAME_BYTES
+
+Context: TypeAlias = zmq.Context[zmq.Socket[bytes]]
+Socket: TypeAlias = zmq.Socket[bytes]
+
+RECEIVE_QUEUE: Final = 10_000
+"""Messages that ZeroMQ keeps for a reader that is busy; then it drops, and the reader resyncs."""
+
+
+class RequestSocket:
+    """A REQ socket that cannot get stuck: asking again gives up on whatever was asked before.
+
+    A REQ socket whose reply was lost waits for it for ever, so it is thrown away and replaced.
+    It closes without linger: a request that has not left by then never will, so that it cannot
+    reach a registry that starts later and register a device that is long gone.
+    """
+
+    def __init__(self, context: Context, url: str) -> None:
+        self._context = context
+        self._url = url
+        self._socket: Socket | None = None
+        self._waiting = False
+
+    @property
+    def waiting(self) -> Socket | None:
+        """The socket to poll for a reply; None while no request is under way."""
+        return self._socket if self._waiting else None
+
+    def send(self, request: bytes) -> None:
+        """Send a request, forgetting an earlier one that is still unanswered.
+
+        Raises:
+            AddressError: ZeroMQ cannot connect to the address.
+        """
+        if self._waiting:
+            self.close()
+        if self._socket is None:
+            self._socket = connect(self._context, zmq.REQ, self._url)
+        self._socket.send(request)
+        self._waiting = True
+
+    def receive(self) -> list[bytes] | None:
+        """The frames of the reply; None if it is not there yet."""
+        if self._socket is None or not self._waiting:
+            return None
+        try:
+            frames = self._socket.recv_multipart(zmq.NOBLOCK)
+        except zmq.Again:
+            return None
+        self._waiting = False
+        return frames
+
+    def close(self) -> None:
+        """Close the socket at once. `send` opens a new one."""
+        if self._socket is not None:
+            self._socket.close(linger=0)
+        self._socket = None
+        self._waiting = False
+
+
+def check_address(url: str) -> None:
+    """See whether an address makes sense, as far as that shows without using it.
+
+    Raises:
+        AddressError: It does not.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not (separator and rest) or scheme not in ("tcp", "ipc", "inproc"):
+        raise _address_error(url, "no transport that devicewatch can use")
+    port = rest.rpartition(":")[2]
+    if scheme == "tcp" and not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
+        raise _address_error(url, "it ends in no port from 1 to 65535")
+
+
+def _address_error(url: str, why: str) -> AddressError:
+    return AddressError(
+        f"cannot connect to {url!r}: {why}. An address looks like tcp://127.0.0.1:5555"
+    )
+
+
+def connect(context: Context, kind: int, url: str) -> Socket:
+    """Open a socket without linger, bounded in what it keeps and accepts, and connect it."""
+    socket = context.socket(kind)
+    socket.linger = 0
+    socket.set(zmq.RCVHWM, RECEIVE_QUEUE)
+    socket.set(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
+    if kind == zmq.SUB:
+        socket.set(zmq.SUBSCRIBE, b"")
+    try:
+        socket.connect(url)
+    except (zmq.ZMQError, TypeError) as error:
+        socket.close(linger=0)
+        if isinstance(error, zmq.ContextTerminated):
+            raise
+        raise _address_error(url, str(error)) from None
+    return socket
+
+
+def poll_timeout(seconds: float) -> int:
+    """Milliseconds to poll for, so as to wake after a deadline and not just before it."""
+    return max(0, math.ceil(seconds * 1000))
+
+
+class Bell:
+    """Wakes a poller from another thread, or from a signal handler.
+
+    Poll `fileno()` for reading. Ringing twice before it is heard counts once.
+    """
+
+    def __init__(self) -> None:
+        self._ear, self._rope = _socket.socketpair()
+        self._ear.setblocking(False)
+        self._rope.setblocking(False)
+
+    def fileno(self) -> int:
+        """What to poll; -1 once closed."""
+        return self._ear.fileno()
+
+    def ring(self) -> None:
+        """Wake the poller. Does nothing on a closed bell."""
+        try:
+            self._rope.send(b"\0")
+        except OSError:  # closed, or so full of rings that one more makes no difference
+            return
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until it rings, or until time is up; say whether it rang."""
+        poller = zmq.Poller()
+        poller.register(self._ear, zmq.POLLIN)
+        return bool(poller.poll(poll_timeout(seconds)))
+
+    def hush(self) -> None:
+        """Forget the rings so far."""
+        try:
+            while self._ear.recv(4096):
+                pass
+        except OSError:
+            return
+
+    def close(self) -> None:
+        """Close it. May be repeated."""
+        self._ear.close()
+        self._rope.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,5 @@
+"""`python -m devicewatch.registry` is the `devicewatch` command."""
+
+from .cli import main
+
+main()

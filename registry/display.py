@@ -1,0 +1,171 @@
+"""What the command shows: tables and lines for people, JSON for programs, and the log."""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Iterable
+
+import structlog
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..events.messages import InfoReply
+from ..events.protocol import Origin
+from ..events.records import Added, Device, Event, Removed
+
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def printable(text: object) -> str:
+    """Text that cannot play tricks on a terminal: what does not print is shown by its number."""
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in str(text))
+
+
+def duration(seconds: float) -> str:
+    """A time span in its largest unit: `"3 min"`."""
+    for size, unit in _UNITS:
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return "now"
+
+
+def print_json(value: object) -> None:
+    """One line of JSON on stdout, at once, in ASCII."""
+    print(json.dumps(value), flush=True)  # noqa: T201
+
+
+def print_devices(devices: Iterable[Device]) -> None:
+    """A table of devices, sorted by name; a sentence if there are none."""
+    rows = sorted(devices, key=lambda device: device.name)
+    console = Console(highlight=False)
+    if not rows:
+        console.print("no devices are registered")
+        return
+    table = Table(box=None, header_style="bold")
+    for label in ("NAME", "TYPE", "ADDRESS"):
+        table.add_column(label, overflow="fold")
+    table.add_column("PRESENT FOR", justify="right")
+    table.add_column("METADATA", overflow="fold")
+    for device in rows:
+        table.add_row(
+            Text(printable(device.name), "cyan"),
+            Text(printable(device.device_type)),
+            Text(printable(device.addr)),
+            Text(duration(time.time() - device.registered_at)),
+            Text(_metadata(device), "dim"),
+        )
+    console.print(table)
+
+
+def print_info(url: str, info: InfoReply) -> None:
+    """A registry's account of itself, a line each."""
+    stream = f"port {info.events_port}" if info.events_port else str(info.events_url)
+    rows = {
+        "registry": url,
+        "event stream": stream,
+        "devices": info.devices,
+        "events so far": info.seq,
+        "epoch": info.epoch,
+        "tick interval": f"{info.tick_interval:g} s",
+        "history": f"{info.history} events",
+        "up for": duration(info.uptime),
+        "protocol": info.version,
+    }
+    table = Table.grid(padding=(0, 2))
+    for label, value in rows.items():
+        table.add_row(Text(label, "bold"), Text(printable(value)))
+    Console(highlight=False).print(table)
+
+
+def info_record(info: InfoReply) -> dict[str, object]:
+    """The INFO payload, as it is on the wire."""
+    record: dict[str, object] = {
+        "version": info.version,
+        "epoch": info.epoch,
+        "seq": info.seq,
+        "devices": info.devices,
+        "tick_interval": info.tick_interval,
+        "uptime": info.uptime,
+        "history": info.history,
+    }
+    if isinstance(info.events_port, int):
+        record["events_port"] = info.events_port
+    if isinstance(info.events_url, str):
+        record["events_url"] = info.events_url
+    return record
+
+
+def device_record(device: Device) -> dict[str, object]:
+    """A device, as it is on the wire."""
+    return {
+        "name": device.name,
+        "device_type": device.device_type,
+        "addr": device.addr,
+        "revision": device.revision,
+        "registered_at": device.registered_at,
+        "metadata": dict(device.metadata),
+    }
+
+
+def event_record(event: Event) -> dict[str, object]:
+    """An event, as it is on the wire, with its origin; `reason` is null for an `added`."""
+    return {
+        "event": event.topic,
+        "origin": event.origin,
+        "epoch": event.epoch,
+        "seq": event.seq,
+        "time": event.time,
+        "device": device_record(event.device),
+        "reason": event.reason if isinstance(event, Removed) else None,
+    }
+
+
+def print_event(event: Event) -> None:
+    """One line for people: when, what, who, where, why."""
+    device = event.device
+    clock = time.strftime("%H:%M:%S", time.localtime(event.time))
+    added = isinstance(event, Added)
+    notes = [] if isinstance(event, Added) else [str(event.reason)]
+    if event.origin is not Origin.LIVE:
+        notes.append("was there" if event.origin is Origin.SNAPSHOT else "found on resync")
+    line = Text.assemble(
+        (clock, "dim"),
+        (" + " if added else " - ", "bold green" if added else "bold red"),
+        (f"{printable(device.name):<20} ", "cyan"),
+        f"{printable(device.device_type):<12} {printable(device.addr)}",
+        (f"  ({', '.join(notes)})" if notes else "", "dim"),
+    )
+    Console(highlight=False, soft_wrap=True).print(line)
+    sys.stdout.flush()
+
+
+def configure_logs(level: int = logging.WARNING) -> None:
+    """Log to stderr: coloured lines on a terminal, JSON lines otherwise."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.ExtraAdder(),
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=False),
+    ]
+    renderers: list[structlog.typing.Processor]
+    if sys.stderr.isatty():
+        renderers = [structlog.dev.ConsoleRenderer()]
+    else:
+        renderers = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
+        )
+    )
+    logger = logging.getLogger("devicewatch")
+    logger.handlers = [handler]
+    logger.propagate = False
+    logger.setLevel(level)
+
+
+def _metadata(device: Device) -> str:
+    return " ".join(f"{printable(k)}={printable(v)}" for k, v in device.metadata.items())

@@ -1,0 +1,96 @@
+"""Deadlines: which lease ends next, at any number of leases.
+
+A heap with lazy deletion, an idea taken from python-zeroconf's record expiry. A renewal, by far
+the most frequent operation, only writes the new deadline down: the lease's entry in the heap
+stays where it is, too early, and is put right when it comes up. What no longer counts stays in
+the heap until it comes up, too; where leases are cancelled long before their time, that would
+grow without bound, so a heap that is mostly stale is moved, a few entries with each call, into
+a new one. No call costs more than O(log n).
+"""
+
+from heapq import heappop, heappush
+from typing import Final, TypeAlias
+
+_Entry: TypeAlias = tuple[float, str]
+
+_MOVED_PER_CALL: Final = 4
+_STALE_TOLERATED: Final = 64
+
+
+class Leases:
+    """Deadlines by key. Times are seconds on whatever clock the caller uses throughout."""
+
+    def __init__(self) -> None:
+        self._deadlines: dict[str, float] = {}
+        # When the one entry that counts for a key comes up, never after its deadline.
+        self._queued: dict[str, float] = {}
+        self._heap: list[_Entry] = []
+        self._old: list[_Entry] = []
+
+    def __len__(self) -> int:
+        return len(self._deadlines)
+
+    def set(self, key: str, deadline: float) -> None:
+        """Grant a lease, or move its deadline to an earlier or later time."""
+        self._deadlines[key] = deadline
+        queued = self._queued.get(key)
+        if queued is None or deadline < queued:
+            self._queue(key, deadline)
+            self._tidy()
+
+    def cancel(self, key: str) -> None:
+        """Forget a lease.
+
+        Raises:
+            KeyError: There is none by that key.
+        """
+        del self._deadlines[key]
+        del self._queued[key]
+        self._tidy()
+
+    def next_deadline(self) -> float | None:
+        """The earliest time at which `expired` may find something; None if there is no lease.
+
+        Never later than the earliest deadline, but it may be earlier, where a lease was renewed.
+        """
+        return min((heap[0][0] for heap in (self._heap, self._old) if heap), default=None)
+
+    def expired(self, now: float, limit: int) -> list[str]:
+        """Cancel the leases that ended at or before `now`, up to `limit`, earliest first."""
+        keys: list[str] = []
+        while len(keys) < limit:
+            heap = self._next_heap()
+            if not heap or heap[0][0] > now:
+                break
+            entry = heappop(heap)
+            if not self._counts(entry):
+                continue
+            key = entry[1]
+            deadline = self._deadlines[key]
+            if deadline > now:
+                self._queue(key, deadline)
+            else:
+                self.cancel(key)
+                keys.append(key)
+        return keys
+
+    def _queue(self, key: str, deadline: float) -> None:
+        self._queued[key] = deadline
+        heappush(self._heap, (deadline, key))
+
+    def _counts(self, entry: _Entry) -> bool:
+        return self._queued.get(entry[1]) == entry[0]
+
+    def _next_heap(self) -> list[_Entry]:
+        if self._old and (not self._heap or self._old[0] < self._heap[0]):
+            return self._old
+        return self._heap
+
+    def _tidy(self) -> None:
+        if not self._old and len(self._heap) > 2 * len(self._queued) + _STALE_TOLERATED:
+            self._old, self._heap = self._heap, []
+        # A heap without its last element is still a heap.
+        for _ in range(min(_MOVED_PER_CALL, len(self._old))):
+            entry = self._old.pop()
+            if self._counts(entry):
+                heappush(self._heap, entry)

@@ -1,0 +1,155 @@
+"""One request, one reply, in limited time; and the questions that anyone may ask a registry."""
+
+import time
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+import zmq
+
+from ..events.codec import decode_reply, encode_request
+from ..events.errors import MessageError, RegistryUnreachable, RequestRefused
+from ..events.messages import (
+    ErrorReply,
+    Info,
+    InfoReply,
+    Reply,
+    Request,
+    Snapshot,
+    SnapshotReply,
+    Unsupported,
+)
+from ..events.protocol import MAX_PAGE, ErrorCode
+from ..events.records import Device
+from ..events.sockets import Bell, Context, RequestSocket, check_address, poll_timeout
+
+T = TypeVar("T")
+
+REPLY_TIMEOUT: Final = 5.0
+"""Seconds to wait for a reply before giving up, or before asking anew."""
+
+
+class Requester:
+    """Asks one registry. For one thread.
+
+    Args:
+        context: ZeroMQ context to open a socket in; None is pyzmq's global one.
+        url: The registry's address.
+        bell: Ends the wait for a reply when it rings.
+
+    Raises:
+        AddressError: The address makes no sense.
+    """
+
+    def __init__(self, context: Context | None, url: str, bell: Bell | None = None) -> None:
+        check_address(url)
+        self.url = url
+        self._socket = RequestSocket(context or zmq.Context.instance(), url)
+        self._bell = bell
+
+    def ask(self, request: Request, timeout: float = REPLY_TIMEOUT) -> Reply:
+        """Send a request and wait for its reply. A request without a reply is given up on.
+
+        Args:
+            request: What to ask.
+            timeout: Seconds to wait.
+
+        Raises:
+            RegistryUnreachable: No reply in time, or the bell rang.
+            RequestRefused: The registry answered `ERROR`, or does not know such a request.
+            MessageError: The reply is none: something else answers at this address.
+        """
+        self._socket.send(encode_request(request))
+        frames = self._wait(time.monotonic() + timeout)
+        if frames is None:
+            raise RegistryUnreachable(
+                f"no registry answered at {self.url} within {timeout:g} s. Is it running there, "
+                "and is its port open?"
+            )
+        reply = decode_reply(frames)
+        if isinstance(reply, ErrorReply):
+            raise RequestRefused(reply.code, f"the registry at {self.url} refused: {reply.message}")
+        if isinstance(reply, Unsupported):
+            raise RequestRefused(
+                "UNSUPPORTED",
+                f"the registry at {self.url} knows no {reply.req_event}: is it an older one?",
+            )
+        return reply
+
+    def close(self) -> None:
+        """Close the socket at once."""
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _wait(self, deadline: float) -> list[bytes] | None:
+        poller = zmq.Poller()
+        poller.register(self._socket.waiting, zmq.POLLIN)
+        if self._bell is not None:
+            poller.register(self._bell.fileno(), zmq.POLLIN)
+        while (left := deadline - time.monotonic()) > 0:
+            rung = dict(poller.poll(poll_timeout(left)))
+            frames = self._socket.receive()
+            if frames is not None:
+                return frames
+            if self._bell is not None and self._bell.fileno() in rung:
+                return None
+        return None
+
+
+def query_info(
+    context: Context | None, registry_url: str, timeout: float = REPLY_TIMEOUT
+) -> InfoReply:
+    """What a registry says of itself.
+
+    Raises:
+        DevicewatchError: As `Requester.ask` does.
+    """
+    with Requester(context, registry_url) as requester:
+        return expect(InfoReply, requester.ask(Info(), timeout), registry_url)
+
+
+def query_devices(
+    context: Context | None, registry_url: str, timeout: float = REPLY_TIMEOUT
+) -> list[Device]:
+    """The devices present, in the order in which they registered.
+
+    More than a page of them (1,000) are fetched in several steps, and each is as it was at its
+    step; `Watcher` gives the picture of one moment.
+
+    Raises:
+        DevicewatchError: As `Requester.ask` does.
+    """
+    devices: dict[str, Device] = {}
+    after: int | None = None
+    with Requester(context, registry_url) as requester:
+        while True:
+            request = Snapshot(after=after, limit=MAX_PAGE)
+            page = expect(SnapshotReply, requester.ask(request, timeout), registry_url)
+            for device in page.devices:  # a later holder of a name is the one to believe
+                devices.pop(device.name, None)
+                devices[device.name] = device
+            if page.next is None:
+                return list(devices.values())
+            after = page.next
+
+
+def expect(kind: type[T], reply: Reply, url: str) -> T:
+    """The reply, if it is of the kind asked for.
+
+    Raises:
+        MessageError: It is not.
+    """
+    if isinstance(reply, kind):
+        return reply
+    raise MessageError(
+        ErrorCode.INVALID, f"{url} answered with a {type(reply).__name__}: is it a registry?"
+    )

@@ -1,0 +1,347 @@
+"""The registry on its sockets: a REP for requests, an XPUB for the event stream, one thread.
+
+The loop moves bytes, reads the clocks and wakes up; what anything means is the core's business.
+In each round it serves the requests that wait, up to a batch, then lets leases end and ticks go
+out, and sleeps until the core's next deadline or until something arrives. So a renewal that has
+reached the socket counts before any lease is ended (P8), and an idle registry wakes up once a
+tick.
+
+For one request the order is: change the state, publish the events, reply. Whatever happens in
+between, exactly one reply goes out: a REP socket that owes one is stuck for good.
+
+The stream's socket is an XPUB, a PUB that hears of its subscribers, so that each can be greeted
+with a tick: a new watcher then knows that its subscription has arrived, and waits no longer.
+"""
+
+import errno
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Self
+from uuid import uuid4
+
+import attrs
+import zmq
+
+from ..events.codec import decode_request, encode_event, encode_reply
+from ..events.errors import BindError, MessageError
+from ..events.logs import get_logger
+from ..events.messages import ErrorReply, Reply
+from ..events.protocol import (
+    DEFAULT_EVENTS_PORT,
+    DEFAULT_HISTORY,
+    DEFAULT_PORT,
+    DEFAULT_TICK_INTERVAL,
+    MAX_FRAME_BYTES,
+    ErrorCode,
+)
+from ..events.records import StreamMessage
+from ..events.sockets import Bell, Context, Socket, poll_timeout
+from ..subscribers.callbacks import CallbackAdapter, DeviceCallback
+from .core import CoreSettings, RegistryCore
+
+_BATCH: Final = 100
+"""Requests served in a row before leases, ticks and greetings get their turn."""
+
+_SEND_QUEUE: Final = 10_000
+"""Messages kept for a subscriber that is slow; what comes after is dropped, and it resyncs."""
+
+_LINGER: Final = 200
+"""Milliseconds that the last replies and the `bye` are given to get out when all is over."""
+
+log = get_logger(__name__)
+
+
+class DeviceRegistry(threading.Thread):
+    """A registry in a thread of its own.
+
+        with DeviceRegistry(port="0", events_port="0") as registry:
+            print(registry.url, registry.devices)
+
+    All methods and properties may be used from any thread, callbacks included.
+
+    Args:
+        context: ZeroMQ context to open the sockets in. None makes one, ended by `stop`. If yours
+            is terminated, the registry stops by itself.
+        addr: Address of the interface to listen at; "*" is all of them.
+        port: TCP port for requests; "0" picks a free one.
+        events_port: TCP port for the event stream; "0" picks a free one.
+        history: How many past events to keep for replay.
+        tick_interval: Seconds between two ticks.
+
+    Raises:
+        ValueError: `history` or `tick_interval` is out of range.
+    """
+
+    def __init__(
+        self,
+        context: Context | None = None,
+        addr: str = "*",
+        port: str | int = DEFAULT_PORT,
+        events_port: str | int = DEFAULT_EVENTS_PORT,
+        *,
+        history: int = DEFAULT_HISTORY,
+        tick_interval: float = DEFAULT_TICK_INTERVAL,
+    ) -> None:
+        super().__init__(name="devicewatch-registry", daemon=True)
+        self._settings = CoreSettings(history=history, tick_interval=tick_interval)
+        self._zmq_context: Context = context or zmq.Context()
+        self._owns_context = context is None
+        self._addr = addr
+        self._ports = (str(port), str(events_port))
+        self._core: RegistryCore | None = None
+        self._requests: Socket | None = None
+        self._stream: Socket | None = None
+        self._bell: Bell | None = None
+        self._stopping = threading.Event()
+        inproc = f"inproc://devicewatch-{uuid4()}"
+        self._inproc = (inproc, f"{inproc}-events")
+        self._callbacks = CallbackAdapter(
+            self._inproc[0], context=self._zmq_context, events_url=self._inproc[1]
+        )
+
+    # --- for its owner ------------------------------------------------------------------------
+
+    @property
+    def addr(self) -> str:
+        """The interface it listens at, as given."""
+        return self._addr
+
+    @property
+    def port(self) -> str:
+        """TCP port of the requests; after `start`, the real one."""
+        return self._ports[0]
+
+    @property
+    def events_port(self) -> str:
+        """TCP port of the event stream; after `start`, the real one."""
+        return self._ports[1]
+
+    @property
+    def context(self) -> Context:
+        """The ZeroMQ context its sockets are in."""
+        return self._zmq_context
+
+    @property
+    def url(self) -> str:
+        """Where to send requests, and what to `watch`; from this machine if `addr` is "*"."""
+        return f"tcp://{self._host}:{self._ports[0]}"
+
+    @property
+    def events_url(self) -> str:
+        """Where the event stream is, as seen from this machine if `addr` is "*"."""
+        return f"tcp://{self._host}:{self._ports[1]}"
+
+    @property
+    def devices(self) -> dict[str, tuple[str, str]]:
+        """The devices present, name -> (device_type, addr): a copy."""
+        devices = {} if self._core is None else self._core.devices
+        return {name: (device.device_type, device.addr) for name, device in devices.items()}
+
+    def get_devices(self) -> dict[str, tuple[str, str]]:
+        """The same as `devices`."""
+        return self.devices
+
+    def add_new_device_callback(self, callback: DeviceCallback) -> None:
+        """Call `callback(device_type, addr, name)` for every device that registers from now on.
+
+        It runs in a thread of its own and may do anything, even call back into the registry
+        or stop it; see `CallbackAdapter`. On return it will miss nothing.
+        """
+        self._add_callback(self._callbacks.add_new_device_callback, callback)
+
+    def add_device_removed_callback(self, callback: DeviceCallback) -> None:
+        """Call `callback(device_type, addr, name)` for every device that leaves from now on."""
+        self._add_callback(self._callbacks.add_device_removed_callback, callback)
+
+    def start(self) -> None:
+        """Listen. Returns once requests are answered and the event stream is there.
+
+        Raises:
+            BindError: A port is in use, or the address is none of this machine's. The registry
+                has not started, and `start` may be called again.
+            RuntimeError: It was started before.
+        """
+        if self.ident is not None or self._stopping.is_set():
+            raise RuntimeError("a registry starts once; make a new one to start again")
+        requests = self._listen(zmq.REP, self._ports[0], self._inproc[0])
+        try:
+            stream = self._listen(zmq.XPUB, self._ports[1], self._inproc[1])
+        except BindError:
+            requests.close(linger=0)
+            raise
+        stream.set(zmq.XPUB_VERBOSE, 1)
+        self._ports = (_bound_port(requests), _bound_port(stream))
+        self._requests, self._stream, self._bell = requests, stream, Bell()
+        settings = attrs.evolve(self._settings, events_port=int(self._ports[1]))
+        self._core = RegistryCore(str(uuid4()), time.monotonic(), settings)
+        super().start()
+        log.info("registry started", url=self.url, events_url=self.events_url)
+        if self._callbacks.has_callbacks:
+            self._callbacks.start(existing=True)  # whoever is there came after they were added
+
+    def stop(self) -> None:
+        """Say `bye` to the subscribers, close the sockets and end the thread. May be repeated."""
+        self._stopping.set()
+        if self._bell is not None:
+            self._bell.ring()
+        if self.ident is not None and threading.current_thread() is not self:
+            self.join()
+        self._callbacks.stop()
+        if self._owns_context:
+            self._zmq_context.term()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    # --- setting up ---------------------------------------------------------------------------
+
+    @property
+    def _host(self) -> str:
+        return "127.0.0.1" if self._addr in ("*", "0.0.0.0") else self._addr  # noqa: S104
+
+    def _add_callback(
+        self, add: Callable[[DeviceCallback], None], callback: DeviceCallback
+    ) -> None:
+        add(callback)
+        if self.is_alive():
+            self._callbacks.start()
+
+    def _listen(self, kind: int, port: str, inproc: str) -> Socket:
+        socket = self._zmq_context.socket(kind)
+        socket.linger = _LINGER
+        socket.set(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
+        socket.set(zmq.SNDHWM, _SEND_QUEUE)
+        try:
+            socket.bind(inproc)
+            socket.bind(f"tcp://{self._addr}:{port}")  # last: see `_bound_port`
+        except zmq.ZMQError as error:
+            socket.close(linger=0)
+            raise _bind_error(error, self._addr, port) from None
+        return socket
+
+    # --- the thread ---------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """The loop. Called by `start`."""
+        core, requests, stream, bell = self._core, self._requests, self._stream, self._bell
+        if core is None or requests is None or stream is None or bell is None:
+            raise RuntimeError("call start(), not run()")
+        try:
+            _Loop(core, requests, stream, bell, self._stopping).run()
+        except zmq.ContextTerminated:
+            log.info("the ZeroMQ context was terminated; the registry stops")
+        except Exception:
+            log.exception("the registry stops: its loop failed")
+            raise
+        finally:
+            requests.close()
+            stream.close()
+            bell.close()
+            log.info("registry stopped", url=self.url)
+
+
+class _Loop:
+    """What the registry's thread does. Sockets belong to it while it runs."""
+
+    def __init__(
+        self,
+        core: RegistryCore,
+        requests: Socket,
+        stream: Socket,
+        bell: Bell,
+        stopping: threading.Event,
+    ) -> None:
+        self._core = core
+        self._requests = requests
+        self._stream = stream
+        self._stopping = stopping
+        self._poller = zmq.Poller()
+        for source in (requests, stream, bell.fileno()):
+            self._poller.register(source, zmq.POLLIN)
+
+    def run(self) -> None:
+        core = self._core
+        while not self._stopping.is_set():
+            now = time.monotonic()
+            core.wall_offset = time.time() - now
+            drained = self._serve_waiting()
+            for event in core.expire(now, drained=drained):
+                self._publish(event)
+            if self._has_new_subscriber():
+                self._publish(core.greet(now))
+            if tick := core.tick(now):
+                self._publish(tick)
+            if drained:
+                self._poller.poll(poll_timeout(core.next_deadline() - time.monotonic()))
+        self._publish(core.bye(time.monotonic()))
+
+    def _serve_waiting(self) -> bool:
+        """Serve a batch of requests; say whether that was all that waited."""
+        for _ in range(_BATCH):
+            try:
+                frames = self._requests.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return True
+            self._requests.send(self._answer(frames))
+        return False
+
+    def _answer(self, frames: list[bytes]) -> bytes:
+        """Serve one request, whatever it is, and give the reply to send."""
+        reply: Reply
+        try:
+            request = decode_request(frames)
+            reply, events = self._core.handle(request, time.monotonic())
+            for event in events:
+                self._publish(event)
+        except MessageError as error:
+            reply = ErrorReply(error.req_event, error.code, str(error))
+            log.warning("bad request", code=error.code, req_event=error.req_event, why=str(error))
+        except Exception:
+            # Our own fault, but one request's: the next one must be served (P11).
+            log.exception("a request failed inside the registry")
+            reply = ErrorReply(None, ErrorCode.INTERNAL, "the registry failed; see its log")
+        return encode_reply(reply)
+
+    def _publish(self, message: StreamMessage) -> None:
+        self._stream.send_multipart(encode_event(message))
+
+    def _has_new_subscriber(self) -> bool:
+        found = False
+        try:
+            for _ in range(_BATCH):
+                found |= self._stream.recv(zmq.NOBLOCK).startswith(b"\1")
+        except zmq.Again:
+            pass
+        return found
+
+
+def _bound_port(socket: Socket) -> str:
+    endpoint = socket.get_string(zmq.LAST_ENDPOINT)
+    return endpoint.rpartition(":")[2]
+
+
+def _bind_error(error: zmq.ZMQError, addr: str, port: str) -> BindError:
+    where = f"port {port} at {addr}"
+    match error.errno:
+        case errno.EADDRINUSE:
+            hint = "it is in use. Is another registry running? Choose another port, or 0"
+        case errno.EADDRNOTAVAIL | errno.ENODEV:
+            hint = f"{addr} is no address or interface of this machine"
+        case errno.EACCES:
+            hint = "this needs more rights; ports below 1024 usually do"
+        case errno.EINVAL:
+            hint = 'expected an address such as "127.0.0.1" or "*", and a port from 0 to 65535'
+        case _:
+            hint = str(error)
+    return BindError(error.errno, f"cannot listen on {where}: {hint}")
