@@ -6,11 +6,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := events registry subscribers
 
-.PHONY: help demo test check format bench clean
+NAMES := $(sort $(wildcard $(PACKAGES:=/*.py)))
+
+.PHONY: FORCE help demo test check format bench clean
 
 help:
 	@echo "make demo    a registry, three devices and a watcher, for real (under 20 s)"
-	@echo "make test    all tests"
+	@echo "make test    all tests, and the coverage that must be whole"
 	@echo "make check   ruff (format and lint) and mypy --strict"
 	@echo "make format  let ruff put the code in order"
 	@echo "make bench   requests per second at 10 and at 10,000 devices, beside a bare loop"
@@ -20,13 +22,15 @@ demo: $(VENV)/installed
 	$(BIN)/devicewatch demo
 
 test: $(VENV)/installed
-	$(BIN)/pytest
+	$(BIN)/pytest --cov --cov-report=
+	$(BIN)/coverage report --fail-under=100
 
 check: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/mypy -p tests
+	$(BIN)/mypy docs/examples
 
 format: $(VENV)/installed
 	$(BIN)/ruff format .
@@ -35,12 +39,16 @@ format: $(VENV)/installed
 bench: $(VENV)/installed
 	$(BIN)/python tests/benchmarks/flatness.py
 
-# The strict editable install maps files one by one, so it is repeated when one comes or goes:
-# that is when a folder's own time stamp changes.
-$(VENV)/installed: pyproject.toml $(PACKAGES) | $(BIN)/python
+# The strict editable install maps files one by one, so it is repeated when one comes or goes.
+$(VENV)/installed: pyproject.toml $(VENV)/files | $(BIN)/python
 	rm -rf build
 	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dev]" -C editable_mode=strict
 	touch $@
+
+$(VENV)/files: FORCE | $(BIN)/python
+	@echo $(NAMES) | cmp -s - $@ || echo $(NAMES) > $@
+
+FORCE:
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

@@ -41,7 +41,7 @@ class RequestSocket:
         return self._socket if self._waiting else None
 
     def send(self, request: bytes) -> None:
-        """Send a request, forgetting an earlier one that is still unanswered.
+        """Send a request, forgetting an earlier one that is still unanswered. Never blocks.
 
         Raises:
             AddressError: ZeroMQ cannot connect to the address.
@@ -50,8 +50,11 @@ class RequestSocket:
             self.close()
         if self._socket is None:
             self._socket = connect(self._context, zmq.REQ, self._url)
-        self._socket.send(request)
         self._waiting = True
+        try:
+            self._socket.send(request, zmq.NOBLOCK)
+        except zmq.Again:  # the other end of an inproc connection is gone: it will not answer
+            return
 
     def receive(self) -> list[bytes] | None:
         """The frames of the reply; None if it is not there yet."""
@@ -155,6 +158,9 @@ class Bell:
         """Close it. May be repeated."""
         self._ear.close()
         self._rope.close()
+
+    def __del__(self) -> None:
+        self.close()  # an owner that was made and never used has nothing else to close
 
     def __enter__(self) -> Self:
         return self

@@ -34,6 +34,8 @@ from .server import DeviceRegistry
 CONNECT_TIMEOUT: Final = 5.0
 """Seconds after which a command takes the registry for unreachable."""
 
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM)
+
 registry_option = click.option(
     "--registry",
     "url",
@@ -264,17 +266,27 @@ def _parse_metadata(pairs: tuple[str, ...]) -> dict[str, str | int | float | boo
 
 
 def _run_command(command: tuple[str, ...]) -> int:
+    """Run a command to its end and give its exit code; SIGINT and SIGTERM end it."""
+    child: subprocess.Popen[bytes] | None = None
+    ended = False
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        nonlocal ended
+        ended = True
+        if child is not None:
+            child.terminate()
+
+    # No exception may come between starting the command and knowing about it.
+    for number in _ENDING:
+        signal.signal(number, end)
     try:
         child = subprocess.Popen(command)
     except OSError as error:
         raise click.ClickException(f"cannot run {command[0]!r}: {error.strerror}") from None
-    while True:
-        try:
-            code = child.wait()
-        except KeyboardInterrupt:
-            child.terminate()
-            continue
-        return code if code >= 0 else 128 - code
+    if ended:
+        child.terminate()
+    code = child.wait()
+    return code if code >= 0 else 128 - code
 
 
 def _wait_for_signal() -> NoReturn:
@@ -289,9 +301,7 @@ def _interruptible() -> Iterator[None]:
     def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt
 
-    before = {
-        number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    before = {number: signal.signal(number, interrupt) for number in _ENDING}
     try:
         yield
     finally:
@@ -301,5 +311,5 @@ def _interruptible() -> Iterator[None]:
 
 def _ignore_signals() -> None:
     """The end has begun, and takes a second at the most: let it finish."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _ENDING:
         signal.signal(number, signal.SIG_IGN)

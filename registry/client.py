@@ -302,7 +302,8 @@ class Announcement:
             return 0.0  # time enough has passed
         except (RequestRefused, MessageError) as error:
             if not self._settled.is_set():
-                self._error = error
+                self._error = error  # for whoever is entering
+                return 0.0
             log.error("the device is not registered", device=self._name, why=str(error))
             return self._renewal_interval
         if not self._reachable:

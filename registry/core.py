@@ -29,7 +29,7 @@ is sorted, for paging).
 
 from collections.abc import Callable
 from itertools import islice
-from typing import Final
+from typing import Final, assert_never
 from uuid import uuid4
 
 import attrs
@@ -72,7 +72,7 @@ DRAIN_GRACE: Final = 0.05
 """Seconds that a lease is given past its deadline while unread requests may hold its renewal."""
 
 EXPIRED_PER_CALL: Final = 200
-"""Leases that one `expire` ends at the most, so that a mass expiry does not hold up renewals."""
+"""Leases that one `expire` looks at, so that a crowd of them does not hold up renewals."""
 
 _MAX_HISTORY: Final = 10_000_000
 
@@ -96,7 +96,10 @@ class CoreSettings:
         default=DEFAULT_HISTORY,
         validator=[validators.instance_of(int), validators.ge(0), validators.le(_MAX_HISTORY)],
     )
-    events_port: int = 0
+    events_port: int = attrs.field(
+        default=0,
+        validator=[validators.instance_of(int), validators.ge(0), validators.le(65_535)],
+    )
 
 
 @attrs.frozen(eq=False)
@@ -171,9 +174,13 @@ class RegistryCore:
                 return self._replay(request), []
             case UnknownRequest():
                 return Unsupported(request.req_event), []
+            case _:
+                assert_never(request)
 
     def expire(self, now: float, *, drained: bool = True) -> list[Event]:
-        """Remove devices whose lease has ended, at most `EXPIRED_PER_CALL` of them.
+        """Remove devices whose lease has ended, as far as `EXPIRED_PER_CALL` goes.
+
+        While `next_deadline` is past, there may be more: call it again.
 
         Args:
             now: The time. With `drained`, the time *before* the last look for requests.

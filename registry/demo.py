@@ -37,12 +37,12 @@ def run_demo() -> bool:
     with contextlib.ExitStack() as stack:
         try:
             return _Demo(stack).play()
-        except _StepFailed as failure:
+        except StepFailed as failure:
             click.echo(f"the demo failed: {failure}", err=True)
             return False
 
 
-class _StepFailed(Exception):
+class StepFailed(Exception):
     """Something that a step waits for did not happen."""
 
 
@@ -86,7 +86,7 @@ class _Demo:
             capture_output=True, text=True, timeout=STEP_TIMEOUT, check=False,
         )  # fmt: skip
         if listed.returncode != 0:
-            raise _StepFailed(listed.stderr.strip())
+            raise StepFailed(listed.stderr.strip())
         devices = {device["name"]: device for device in json.loads(listed.stdout)}
         equal = devices == self._view
         self._say(
@@ -95,14 +95,14 @@ class _Demo:
         )
         return equal
 
-    def _announce(self, device_type: str, port: int, name: str) -> "_Process":
+    def _announce(self, device_type: str, port: int, name: str) -> "RunningCommand":
         return self._run(
             "announce", device_type, f"tcp://127.0.0.1:{port}", "--name", name,
             "--lease", str(LEASE), "--registry", self._url,
         )  # fmt: skip
 
-    def _run(self, *arguments: str) -> "_Process":
-        return self._stack.enter_context(_running(arguments))
+    def _run(self, *arguments: str) -> "RunningCommand":
+        return self._stack.enter_context(running(*arguments))
 
     def _expect(self, *expected: tuple[str, str]) -> None:
         """Show the watcher's events until all of these have come, in any order."""
@@ -113,7 +113,7 @@ class _Demo:
             happened = (event["event"], event["device"]["name"])
             self._show(event)
             if happened not in left:
-                raise _StepFailed(f"nobody expected {happened}")
+                raise StepFailed(f"nobody expected {happened}")
             left.remove(happened)
 
     def _show(self, event: _Record) -> None:
@@ -144,7 +144,7 @@ def _names(view: dict[str, _Record]) -> str:
     return ", ".join(sorted(view)) or "no devices"
 
 
-class _Process:
+class RunningCommand:
     """A `devicewatch` command in a process of its own, and the lines that it prints."""
 
     def __init__(self, arguments: tuple[str, ...]) -> None:
@@ -163,7 +163,7 @@ class _Process:
             line = self._lines.get(timeout=STEP_TIMEOUT)
             if line is not None:
                 return line
-        raise _StepFailed(
+        raise StepFailed(
             f"`devicewatch {self._name}` printed nothing more within {STEP_TIMEOUT:g} s. "
             + "".join(self._errors)
         )
@@ -197,8 +197,9 @@ class _Process:
 
 
 @contextlib.contextmanager
-def _running(arguments: tuple[str, ...]) -> Iterator[_Process]:
-    process = _Process(arguments)
+def running(*arguments: str) -> Iterator[RunningCommand]:
+    """Run a `devicewatch` command for as long as a `with` block."""
+    process = RunningCommand(arguments)
     try:
         yield process
     finally:

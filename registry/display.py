@@ -151,7 +151,9 @@ def configure_logs(level: int = logging.WARNING) -> None:
     ]
     renderers: list[structlog.typing.Processor]
     if sys.stderr.isatty():
-        renderers = [structlog.dev.ConsoleRenderer()]
+        # A plain traceback: a fancy one shows local variables, and with them a device's uuid.
+        plain = structlog.dev.plain_traceback
+        renderers = [_harmless, structlog.dev.ConsoleRenderer(exception_formatter=plain)]
     else:
         renderers = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     handler = logging.StreamHandler()
@@ -168,4 +170,9 @@ def configure_logs(level: int = logging.WARNING) -> None:
 
 
 def _metadata(device: Device) -> str:
-    return " ".join(f"{printable(k)}={printable(v)}" for k, v in device.metadata.items())
+    return ", ".join(f"{printable(k)}={printable(v)}" for k, v in device.metadata.items())
+
+
+def _harmless(_logger: object, _name: str, fields: structlog.typing.EventDict) -> dict[str, object]:
+    """Logs quote what strangers sent; on a terminal that must not play tricks either."""
+    return {k: printable(v) if isinstance(v, str) else v for k, v in fields.items()}

@@ -49,25 +49,30 @@ class Leases:
         self._tidy()
 
     def next_deadline(self) -> float | None:
-        """The earliest time at which `expired` may find something; None if there is no lease.
+        """The earliest time at which `expired` may find something; None if it never will.
 
-        Never later than the earliest deadline, but it may be earlier, where a lease was renewed.
+        Never later than the earliest deadline, but it may be earlier, where a lease was renewed
+        or cancelled.
         """
         return min((heap[0][0] for heap in (self._heap, self._old) if heap), default=None)
 
     def expired(self, now: float, limit: int) -> list[str]:
-        """Cancel the leases that ended at or before `now`, up to `limit`, earliest first."""
+        """Cancel leases that ended at or before `now`, earliest first.
+
+        It looks at `limit` entries of the heap and no more: after a crowd of renewals most of
+        them only have to be put right. As long as `next_deadline` is past there may be more.
+        """
         keys: list[str] = []
-        while len(keys) < limit:
+        for _ in range(limit):
             heap = self._next_heap()
             if not heap or heap[0][0] > now:
                 break
             entry = heappop(heap)
             if not self._counts(entry):
                 continue
-            key = entry[1]
+            came_up, key = entry
             deadline = self._deadlines[key]
-            if deadline > now:
+            if deadline > came_up:
                 self._queue(key, deadline)
             else:
                 self.cancel(key)

@@ -95,6 +95,7 @@ class DeviceRegistry(threading.Thread):
         self._stream: Socket | None = None
         self._bell: Bell | None = None
         self._stopping = threading.Event()
+        self._ending = threading.Lock()
         inproc = f"inproc://devicewatch-{uuid4()}"
         self._inproc = (inproc, f"{inproc}-events")
         self._callbacks = CallbackAdapter(
@@ -183,14 +184,15 @@ class DeviceRegistry(threading.Thread):
 
     def stop(self) -> None:
         """Say `bye` to the subscribers, close the sockets and end the thread. May be repeated."""
+        self._callbacks.stop()
         self._stopping.set()
         if self._bell is not None:
             self._bell.ring()
         if self.ident is not None and threading.current_thread() is not self:
             self.join()
-        self._callbacks.stop()
         if self._owns_context:
-            self._zmq_context.term()
+            with self._ending:  # two at once would wait for each other for ever
+                self._zmq_context.term()
 
     def __enter__(self) -> Self:
         self.start()

@@ -189,6 +189,8 @@ class Watcher:
         """Serve the mirror until `done()`; False if time ran out or the watcher was closed."""
         deadline = None if timeout is None else time.monotonic() + timeout
         if not self._in_use.acquire(blocking=False):
+            if self._closing:
+                return False
             raise RuntimeError("another thread is waiting for this watcher's events")
         try:
             while not self._closing:

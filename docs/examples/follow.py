@@ -1,0 +1,16 @@
+"""Follow a registry: print every event, and who is there after it.
+
+python follow.py [REGISTRY]
+"""
+
+import sys
+
+from devicewatch.events import Added
+from devicewatch.subscribers import Watcher
+
+registry = sys.argv[1] if len(sys.argv) > 1 else "tcp://127.0.0.1:5555"
+
+with Watcher(registry) as watcher:
+    for event in watcher:
+        what = "came" if isinstance(event, Added) else f"left ({event.reason})"
+        print(f"{event.device.name} {what}; now there: {sorted(watcher.devices)}", flush=True)

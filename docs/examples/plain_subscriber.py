@@ -1,0 +1,26 @@
+"""Read the event stream without this library. Shows what was missed, but does not make up for it.
+
+python plain_subscriber.py [EVENT_STREAM]
+"""
+
+import json
+import sys
+
+import zmq
+
+stream = sys.argv[1] if len(sys.argv) > 1 else "tcp://127.0.0.1:5556"
+
+context = zmq.Context()
+socket = context.socket(zmq.SUB)
+socket.subscribe(b"")
+socket.connect(stream)
+
+last = None
+while True:
+    topic, body = socket.recv_multipart()
+    event = json.loads(body)
+    if last is not None and event["seq"] > last + (topic != b"tick"):
+        print("something was missed", flush=True)
+    last = event["seq"]
+    if topic in (b"added", b"removed"):
+        print(topic.decode(), event["device"]["name"], event.get("reason", ""), flush=True)

@@ -1,0 +1,118 @@
+"""Records are plain, frozen values, and none of them gives a secret away."""
+
+from collections.abc import Callable
+
+import attrs
+import pytest
+from hypothesis import given
+
+from devicewatch import events
+from devicewatch.events import messages
+from devicewatch.events.protocol import Origin, Reason, Topic
+from devicewatch.events.records import Added, Bye, Cursor, Device, Removed, StreamMessage, Tick
+from tests.events import strategies
+
+SECRET = "0b0e5a3c-7d3e-4f0a-9a51-2f8c3a1d6e42"
+DEVICE = Device("left", "camera", "tcp://10.0.0.7:6001", 7, 1.5, {"gain": 0.5})
+
+# Each made anew at every call.
+MAKERS: list[Callable[[], attrs.AttrsInstance]] = [
+    lambda: Device("left", "camera", "tcp://10.0.0.7:6001", 7, 1.5, {"gain": 0.5}),
+    lambda: Cursor("e", 7),
+    lambda: Added("e", 7, 1.5, DEVICE),
+    lambda: Removed("e", 8, 2.5, DEVICE, Reason.EXPIRED),
+    lambda: Tick("e", 8, 3.5),
+    lambda: Bye("e", 8, 4.5),
+]
+records = pytest.mark.parametrize("make", MAKERS, ids=lambda make: type(make()).__name__)
+
+
+@records
+def test_equal_records_are_interchangeable(make: Callable[[], attrs.AttrsInstance]) -> None:
+    assert make() == make()
+    assert len({make(), make()}) == 1
+
+
+@records
+def test_a_record_cannot_be_changed(make: Callable[[], attrs.AttrsInstance]) -> None:
+    record = make()
+    for field in attrs.fields(type(record)):
+        with pytest.raises(attrs.exceptions.FrozenInstanceError):
+            setattr(record, field.name, None)
+    assert record == make()
+
+
+def test_devices_that_differ_in_metadata_alone_are_not_equal() -> None:
+    assert attrs.evolve(DEVICE, metadata={"gain": 1.0}) != DEVICE
+
+
+@given(strategies.stream_messages)
+def test_every_message_can_be_a_key_and_so_can_its_copy(message: StreamMessage) -> None:
+    assert {message: 1}[attrs.evolve(message)] == 1
+
+
+def test_devices_do_not_share_their_metadata() -> None:
+    first, second = (Device("left", "camera", "a", 1, 0.0) for _ in range(2))
+    assert first.metadata == {}
+    assert first.metadata is not second.metadata
+
+
+@pytest.mark.parametrize(
+    ("message", "topic"),
+    [
+        (Added("e", 7, 1.5, DEVICE), Topic.ADDED),
+        (Removed("e", 8, 1.5, DEVICE, Reason.EXPIRED), Topic.REMOVED),
+        (Tick("e", 8, 1.5), Topic.TICK),
+        (Bye("e", 8, 1.5), Topic.BYE),
+    ],
+)
+def test_a_message_knows_its_topic(message: StreamMessage, topic: Topic) -> None:
+    assert message.topic is topic
+
+
+def test_an_event_is_live_unless_it_says_otherwise() -> None:
+    assert Added("e", 7, 1.5, DEVICE).origin is Origin.LIVE
+    assert Removed("e", 8, 1.5, DEVICE, Reason.EXPIRED).origin is Origin.LIVE
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        messages.Register("camera", "tcp://10.0.0.7:6001", "left", instance=SECRET),
+        messages.Unregister(SECRET),
+        messages.CheckAlive(SECRET),
+        messages.RegisterAck("left", SECRET, "e", 7, 20.0),
+    ],
+    ids=lambda message: type(message).__name__,
+)
+def test_a_secret_is_in_the_message_but_not_in_its_repr(message: attrs.AttrsInstance) -> None:
+    assert SECRET in str(attrs.asdict(message))
+    assert SECRET not in repr(message)
+    assert SECRET not in f"{message} {[message]}"
+
+
+def test_no_field_that_holds_a_secret_is_in_a_repr() -> None:
+    secrets = {
+        (record.__name__, field.name): field.repr
+        for record in vars(messages).values()
+        if attrs.has(record)
+        for field in attrs.fields(record)
+        if field.name in {"uuid", "instance"}
+    }
+    assert len(secrets) == 4
+    assert not any(secrets.values())
+
+
+def test_what_everyone_may_know_of_a_device_does_not_include_its_secrets() -> None:
+    public = {"name", "device_type", "addr", "revision", "registered_at", "metadata"}
+    assert set(attrs.fields_dict(Device)) == public
+
+
+def test_all_is_exactly_what_the_package_offers_and_sorted() -> None:
+    offered = {
+        name
+        for name, value in vars(events).items()
+        if not name.startswith("_") and type(value) is not type(events)
+    }
+    assert set(events.__all__) == offered
+    assert events.__all__ == sorted(events.__all__)

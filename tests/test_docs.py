@@ -1,0 +1,177 @@
+"""The docs' programs run, their links lead somewhere, their figures are the code's."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import zmq
+
+from devicewatch.events import protocol
+from devicewatch.registry import DeviceRegistry
+from tests.support.live import PATIENCE, raw_client, wait_until
+
+ROOT = Path(__file__).parent.parent
+EXAMPLES = ROOT / "docs" / "examples"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+Context = zmq.Context[zmq.Socket[bytes]]
+
+
+class Program:
+    """An example at work."""
+
+    def __init__(self, name: str, *arguments: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, EXAMPLES / name, *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def enter(self) -> str:
+        """Press Enter, and return the rest of what it prints."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        with self.process.stdin as enter:
+            enter.write("\n")
+        rest = self.process.stdout.read().strip()
+        assert self.process.wait(PATIENCE) == 0
+        return rest
+
+
+@contextmanager
+def program(name: str, *arguments: str) -> Iterator[Program]:
+    running = Program(name, *arguments)
+    try:
+        yield running
+    finally:
+        running.process.kill()
+        running.process.wait()
+        for pipe in (running.process.stdin, running.process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def test_the_device(registry: DeviceRegistry) -> None:
+    with program("device.py", registry.url) as device:
+        assert device.line() == "present as cam"
+        assert registry.devices == {"cam": ("camera", "tcp://127.0.0.1:7000")}
+        device.enter()
+        assert registry.devices == {}
+
+
+def test_the_plain_device(registry: DeviceRegistry) -> None:
+    with program("plain_device.py", registry.url) as device:
+        assert device.line() == "present as pump-0"
+        assert registry.devices == {"pump-0": ("pump", "tcp://127.0.0.1:7001")}
+        assert device.enter().splitlines() == ["renewed: True", "left: True"]
+
+
+def test_the_follower(registry: DeviceRegistry, context: Context) -> None:
+    with (
+        program("follow.py", registry.url) as follower,
+        raw_client(context, registry.url) as client,
+    ):
+        uuid = client.register("tcp://a:1", "cam")["uuid"]
+        assert follower.line() == "cam came; now there: ['cam']"
+        client.ask("UNREGISTER", {"uuid": uuid})
+        assert follower.line() == "cam left (unregistered); now there: []"
+
+
+def test_the_plain_subscriber(registry: DeviceRegistry, context: Context) -> None:
+    with (
+        program("plain_subscriber.py", registry.events_url) as subscriber,
+        raw_client(context, registry.url) as client,
+    ):
+        seen: list[str] = []
+        while not seen:  # it may not be listening yet, and does not make up for it
+            client.register("tcp://a:1", "cam")
+            wait_until(lambda: registry.devices)
+            poller = zmq.Poller()
+            poller.register(subscriber.process.stdout, zmq.POLLIN)
+            if poller.poll(50):
+                seen.append(subscriber.line())
+        assert seen[0] in ("added cam", "removed cam replaced")
+
+
+def test_the_controller(context: Context) -> None:
+    with program("controller.py", "0", "0") as controller:
+        url = controller.line().removeprefix("registry at ")
+        with raw_client(context, url) as client:
+            uuid = client.register("tcp://a:1", "cam")["uuid"]
+            assert controller.line() == "hello cam, camera at tcp://a:1"
+            client.ask("UNREGISTER", {"uuid": uuid})
+            assert controller.line() == "goodbye cam, camera at tcp://a:1"
+        assert controller.enter() == ""
+
+
+def test_the_readme_s_two_programs_are_python() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        compile(block, "README.md", "exec")
+
+
+def test_the_readme_s_programs_run(registry: DeviceRegistry) -> None:
+    device, follower = (
+        block.replace("tcp://controller:5555", registry.url)
+        for block in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    )
+    with (
+        subprocess.Popen(
+            [sys.executable, "-u", "-c", follower], stdout=subprocess.PIPE, text=True
+        ) as watching,
+        subprocess.Popen(
+            [sys.executable, "-c", device], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+        ) as present,
+    ):
+        try:
+            assert watching.stdout is not None
+            assert watching.stdout.readline().split() == ["added", "cam", "tcp://10.0.0.5:7000"]
+            present.communicate(b"\n", timeout=PATIENCE)
+            assert present.returncode == 0
+            assert watching.stdout.readline().split()[:2] == ["removed", "cam"]
+        finally:
+            watching.kill()
+            present.kill()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+        if not target.startswith("https://"):
+            assert (page.parent / target).exists(), target
+
+
+def test_the_promises_name_tests_that_exist() -> None:
+    named = re.findall(r"`(\w+/test_\w+\.py)`", (ROOT / "docs" / "promises.md").read_text())
+    assert named
+    for path in named:
+        assert (ROOT / "tests" / path).exists(), path
+
+
+def test_the_protocol_s_limits_are_the_code_s() -> None:
+    page = (ROOT / "docs" / "protocol.md").read_text()
+    for limit in (
+        f"{protocol.MAX_REQUEST_BYTES:,} bytes",
+        f"{protocol.MAX_FRAME_BYTES // 2**20} MiB",
+        f"1 to {protocol.MAX_NAME} characters",
+        f"1 to {protocol.MAX_ADDR:,} characters",
+        f"up to {protocol.MAX_ID} characters",
+        f"{protocol.MIN_LEASE:g} s to {protocol.MAX_LEASE:,.0f} s",
+        f"up to {protocol.MAX_METADATA} entries",
+        f"names up to {protocol.MAX_METADATA_KEY}, strings up to {protocol.MAX_METADATA_VALUE:,}",
+        f"never more than {protocol.MAX_PAGE:,}",
+        f"`limit`={protocol.DEFAULT_PAGE}",
+    ):
+        assert limit in page, limit
+    for code in protocol.ErrorCode:
+        assert f"`{code}`" in page
