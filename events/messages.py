@@ -13,7 +13,6 @@ from msgspec import UNSET, Meta, UnsetType
 
 from .protocol import (
     DEFAULT_LEASE,
-    DEFAULT_PAGE,
     MAX_ADDR,
     MAX_ID,
     MAX_INTEGER,
@@ -22,6 +21,7 @@ from .protocol import (
     MAX_METADATA_KEY,
     MAX_METADATA_VALUE,
     MAX_NAME,
+    MAX_PAGE,
     MIN_LEASE,
 )
 from .records import Device, Event
@@ -91,7 +91,7 @@ class Snapshot:
     """The devices present with a revision greater than `after`, in order of revision."""
 
     after: Seq | None = None
-    limit: Limit = DEFAULT_PAGE
+    limit: Limit = MAX_PAGE
 
 
 @attrs.frozen
@@ -100,7 +100,7 @@ class Replay:
 
     epoch: Identifier
     after: Seq
-    limit: Limit = DEFAULT_PAGE
+    limit: Limit = MAX_PAGE
 
 
 @attrs.frozen

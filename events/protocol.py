@@ -23,9 +23,9 @@ STALE_AFTER_TICKS: Final = 3
 
 DEFAULT_HISTORY: Final = 10_000
 """Events kept for replay."""
-DEFAULT_PAGE: Final = 500
-MAX_PAGE: Final = 1_000
-"""Devices in one SNAPSHOT reply, or events in one EVENTS reply, at the most."""
+MAX_PAGE: Final = 250
+"""Devices in one SNAPSHOT reply, or events in one EVENTS reply, at the most: as many as always
+fit into a frame of `MAX_FRAME_BYTES`, since each came in a request of `MAX_REQUEST_BYTES`."""
 
 MAX_REQUEST_BYTES: Final = 65_536
 """A larger request is answered with `TOO_LARGE`."""

@@ -122,7 +122,7 @@ def query_devices(
 ) -> list[Device]:
     """The devices present, in the order in which they registered.
 
-    More than a page of them (1,000) are fetched in several steps, and each is as it was at its
+    More than a page of them (250) are fetched in several steps, and each is as it was at its
     step; `Watcher` gives the picture of one moment.
 
     Raises:

@@ -170,7 +170,7 @@ def test_the_protocol_s_limits_are_the_code_s() -> None:
         f"up to {protocol.MAX_METADATA} entries",
         f"names up to {protocol.MAX_METADATA_KEY}, strings up to {protocol.MAX_METADATA_VALUE:,}",
         f"never more than {protocol.MAX_PAGE:,}",
-        f"`limit`={protocol.DEFAULT_PAGE}",
+        f"`limit`={protocol.MAX_PAGE}",
     ):
         assert limit in page, limit
     for code in protocol.ErrorCode:

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 import zmq
 
+from devicewatch.events.sockets import Context
 from devicewatch.registry.demo import running
 
 FEW, MANY = 10, 10_000
@@ -65,7 +66,8 @@ class Client:
     """Keeps `WINDOW` requests under way, each in its own slot."""
 
     def __init__(self, url: str) -> None:
-        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
+        context: Context = zmq.Context.instance()
+        self._socket = context.socket(zmq.DEALER)
         self._socket.linger = 0
         self._socket.connect(url)
         self.uuids: list[str] = []

