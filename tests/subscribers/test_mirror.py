@@ -964,13 +964,13 @@ def test_pauses_grow_while_snapshots_fail() -> None:
     for _ in range(3):
         driver.reply(page(5, [device(1)], after=1))
         driver.asked()
-        driver.reply(page(6, [device(5)]))
+        driver.reply(page(5, [device(5)], epoch="other"))
         waited.append(driver.advance_to_deadline())
         assert driver.asked() == FIRST_PAGE
     assert waited == pytest.approx([0.1, 0.2, 0.4])
 
 
-def test_an_event_that_comes_after_its_page_completes_the_next_attempt() -> None:
+def test_a_page_that_overtakes_an_event_costs_another_attempt_and_no_event() -> None:
     driver = syncing(seq=5)
     driver.reply(page(5, [device(1)], after=1))
     driver.asked()

@@ -2,8 +2,7 @@
 
 The registry is a real `RegistryCore`, each watcher a real `Mirror`, and every byte between them
 goes through the real codec. In place of the network there is an agenda of what arrives when, and
-a `Link` per watcher for a test to break. Time passes only in
-`Simulation.run` and `run_until`.
+a `Link` per watcher for a test to break. Time passes only in `Simulation.run` and `run_until`.
 
     simulation = Simulation()
     simulation.register("camera")
@@ -59,15 +58,15 @@ class Follower:
     """A mirror and its sockets.
 
     Attributes:
+        mirror: What it makes of it all.
+        link: Its network.
         asked: Every request it has made.
-        events: Every event it has handed out.
     """
 
     def __init__(self, simulation: "Simulation", mirror: Mirror) -> None:
         self.mirror = mirror
         self.link = Link()
         self.asked: list[Request] = []
-        self.events: list[Event] = []
         self._simulation = simulation
         self._question = 0  # number of the latest request, to tell its reply from older ones
         self._socket = 0  # number of the stream's latest socket
@@ -83,7 +82,6 @@ class Follower:
             if event is None:
                 break
             taken.append(event)
-        self.events += taken
         return taken
 
     def act(self) -> bool:
@@ -254,9 +252,9 @@ class Simulation:
 
     # --- those who follow it ------------------------------------------------------------------
 
-    def follow(self, jitter: float = 0.5) -> Follower:
+    def follow(self) -> Follower:
         """Someone starts to follow the registry."""
-        follower = Follower(self, Mirror(URL, jitter=lambda: jitter))
+        follower = Follower(self, Mirror(URL, jitter=lambda: 0.5))
         self.followers.append(follower)
         return follower
 
