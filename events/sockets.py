@@ -6,7 +6,6 @@ both need it, and neither may import the other.
 
 import math
 import socket as _socket
-from types import TracebackType
 from typing import Final, Self, TypeAlias
 
 import zmq
@@ -165,10 +164,5 @@ class Bell:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()

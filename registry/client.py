@@ -11,7 +11,6 @@ import enum
 import threading
 import time
 from collections.abc import Mapping
-from types import TracebackType
 from typing import Final, Self
 from uuid import uuid4
 
@@ -264,12 +263,7 @@ class Announcement:
             )
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._stop()
 
     def _stop(self) -> None:

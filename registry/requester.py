@@ -1,7 +1,6 @@
 """One request, one reply, in limited time; and the questions that anyone may ask a registry."""
 
 import time
-from types import TracebackType
 from typing import Final, Self, TypeVar
 
 import zmq
@@ -82,12 +81,7 @@ class Requester:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.close()
 
     def _wait(self, deadline: float) -> list[bytes] | None:

@@ -17,7 +17,6 @@ import errno
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
 from typing import Final, Self
 from uuid import uuid4
 
@@ -198,12 +197,7 @@ class DeviceRegistry(threading.Thread):
         self.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.stop()
 
     # --- setting up ---------------------------------------------------------------------------

@@ -190,6 +190,12 @@ def test_nesting_without_end_is_an_error(decode: Decode) -> None:
 # --- what a vector cannot say ----------------------------------------------------------------
 
 
+def test_frames_are_counted_before_they_are_measured() -> None:
+    with pytest.raises(MessageError) as caught:
+        decode_request([bytes(MAX_REQUEST_BYTES + 1), b""])
+    assert caught.value.code == ErrorCode.MALFORMED
+
+
 def test_a_reply_by_an_unknown_name_is_an_error_that_carries_the_name() -> None:
     with pytest.raises(MessageError, match="WELCOME") as caught:
         decode_reply([b'{"event":"WELCOME","payload":{}}'])
@@ -212,6 +218,8 @@ def test_a_reply_by_an_unknown_name_is_an_error_that_carries_the_name() -> None:
         % (BODY % (b"tick", b"")),
         b'{"event":"EVENTS","payload":{"epoch":"e","seq":7,"events":[%b]}}'
         % (BODY % (b"removed", b"")),
+        b'{"event":"EVENTS","payload":{"epoch":"e","seq":7,"events":[%b]}}'
+        % (BODY % (b"tick", b',"reason":"expired"')),
     ],
 )
 def test_a_reply_with_a_bad_field_is_an_error(frame: bytes) -> None:

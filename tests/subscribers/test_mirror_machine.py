@@ -249,7 +249,7 @@ class TwoMirrors(RuleBasedStateMachine):
                 assert observer.follower.mirror.phase is not Phase.LIVE
 
     def teardown(self) -> None:
-        """All is well again: so is every view."""
+        """All is well again: so is every view, and it goes on live."""
         for observer in self.observers:
             observer.follower.link.heal()
         self.simulation.run(RECOVERY)
@@ -262,6 +262,12 @@ class TwoMirrors(RuleBasedStateMachine):
             assert mirror.phase is Phase.LIVE, mirror.trouble
             assert mirror.cursor == Cursor(core.epoch, core.seq)
             assert observer.devices == mirror.devices == core.devices
+        self.simulation.register("last", "tcp://last:1")
+        self.simulation.run(DELAY)
+        for observer in self.observers:
+            events = observer.read()
+            assert "last" in [event.device.name for event in events]
+            assert {event.origin for event in events} == {Origin.LIVE}
 
 
 def test_two_mirrors_keep_every_promise_through_every_fault(

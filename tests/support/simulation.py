@@ -95,10 +95,8 @@ class Follower:
         return bool(actions)
 
     def advance(self) -> None:
-        """Let the mirror notice the time, once it is due."""
+        """Let the mirror notice the time, due or not, as a watcher does in each of its turns."""
         now = self._simulation.now
-        if now < self.mirror.next_deadline():
-            return
         self.mirror.advance(now)
         acted = self.act()
         assert acted or self.mirror.next_deadline() > now, "the mirror spins"
