@@ -5,7 +5,8 @@ stream are two, `[topic, body]`. Decoding is strict about what a field may hold 
 to fields it does not know. Whatever the bytes, the only exception is `MessageError`.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import attrs
@@ -50,7 +51,7 @@ class _Body:
 
     event: Topic
     epoch: str
-    seq: int
+    seq: messages.Seq
     time: float
     device: records.Device | None = None
     reason: str | None = None
@@ -79,8 +80,25 @@ _encode: Final = Encoder().encode
 
 
 def encode_request(request: messages.Request) -> bytes:
-    """The one frame that carries a request; an `UnknownRequest` has none."""
-    return _encode({"event": _REQUESTS[type(request)], "payload": request})
+    """The one frame that carries a request; an `UnknownRequest` has none.
+
+    Raises:
+        MessageError: It holds what JSON cannot: lone surrogates, NaN, an object of another type.
+    """
+    name = _REQUESTS[type(request)]
+    try:
+        if isinstance(request, messages.Register):
+            _check_finite(request.metadata or {})
+        return _encode({"event": name, "payload": request})
+    except (TypeError, ValueError, OverflowError) as error:
+        why = f"{name} cannot be written as JSON: {error}"
+        raise MessageError(ErrorCode.INVALID, why, name) from None
+
+
+def _check_finite(metadata: Mapping[str, records.MetadataValue]) -> None:
+    for key, value in metadata.items():
+        if isinstance(value, float) and not math.isfinite(value):  # it would be written as null
+            raise ValueError(f"metadata {key!r} is {value}")
 
 
 def decode_request(frames: Sequence[bytes]) -> messages.Request:
@@ -156,7 +174,8 @@ def decode_event(frames: Sequence[bytes]) -> records.StreamMessage:
     body = _decode(_bodies, _text(frames[1]), ErrorCode.INVALID, None)
     if bytes(frames[0]) != body.event.encode():
         raise MessageError(
-            ErrorCode.INVALID, f"the topic is {bytes(frames[0])!r}, the body's is {body.event!r}"
+            ErrorCode.INVALID,
+            f"the topic is {bytes(frames[0])!r}, the body's is {body.event.value!r}",
         )
     if body.event is Topic.TICK:
         return records.Tick(body.epoch, body.seq, body.time)
@@ -181,12 +200,14 @@ def _body(message: records.StreamMessage) -> dict[str, object]:
 
 def _event(body: _Body) -> records.Event:
     if body.device is None:
-        raise MessageError(ErrorCode.INVALID, f"{body.event!r} without a device")
+        raise MessageError(ErrorCode.INVALID, f"{body.event.value!r} without a device")
     if body.event is Topic.ADDED:
+        if body.device.revision != body.seq:
+            raise MessageError(ErrorCode.INVALID, "an added device's revision is not the seq")
         return records.Added(body.epoch, body.seq, body.time, body.device)
     if body.event is Topic.REMOVED and body.reason is not None:
         return records.Removed(body.epoch, body.seq, body.time, body.device, _reason(body.reason))
-    raise MessageError(ErrorCode.INVALID, f"{body.event!r} is no event, or lacks its reason")
+    raise MessageError(ErrorCode.INVALID, f"{body.event.value!r} is no event, or lacks its reason")
 
 
 def _reason(reason: str) -> Reason:

@@ -39,6 +39,9 @@ class MessageError(DevicewatchError, ValueError):
         self.code = code
         self.req_event = req_event
 
+    def __reduce__(self) -> tuple[type, tuple[ErrorCode, str, str | None]]:
+        return type(self), (self.code, str(self), self.req_event)
+
 
 class RequestRefused(DevicewatchError):
     """The registry understood that it was asked something, and said no.
@@ -50,6 +53,10 @@ class RequestRefused(DevicewatchError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{message} ({code})")
         self.code = code
+        self._message = message
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (self.code, self._message)
 
 
 class RegistryUnreachable(DevicewatchError, TimeoutError):

@@ -1,8 +1,9 @@
 """Loggers for the library: structlog's interface, the standard library's handlers.
 
 A program that embeds devicewatch configures `logging` as it always does, and decides there what
-becomes of the `devicewatch` loggers; nothing is printed behind its back. Key-value pairs travel
-as `extra`, so that a structured formatter finds them.
+becomes of the `devicewatch` loggers; without any configuration, warnings go to stderr. Key-value
+pairs travel as `extra`, so that a structured formatter finds them; so no key may be an attribute
+of `logging.LogRecord`, such as `name`.
 """
 
 import logging

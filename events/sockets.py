@@ -24,8 +24,9 @@ class RequestSocket:
     """A REQ socket that cannot get stuck: asking again gives up on whatever was asked before.
 
     A REQ socket whose reply was lost waits for it for ever, so it is thrown away and replaced.
-    It closes without linger: a request that has not left by then never will, so that it cannot
-    reach a registry that starts later and register a device that is long gone.
+    It closes without linger: a request that has not left by then is dropped (by ZeroMQ, in the
+    background), so that it does not reach a registry that starts later and register a device
+    that is long gone.
     """
 
     def __init__(self, context: Context, url: str) -> None:
@@ -61,8 +62,10 @@ class RequestSocket:
             return None
         try:
             frames = self._socket.recv_multipart(zmq.NOBLOCK)
-        except zmq.Again:
-            return None
+        except zmq.ZMQError as error:
+            if error.errno in (zmq.EAGAIN, zmq.EFSM):  # not there yet, or never sent
+                return None
+            raise
         self._waiting = False
         return frames
 
@@ -83,9 +86,12 @@ def check_address(url: str) -> None:
     scheme, separator, rest = url.partition("://")
     if not (separator and rest) or scheme not in ("tcp", "ipc", "inproc"):
         raise _address_error(url, "no transport that devicewatch can use")
-    port = rest.rpartition(":")[2]
-    if scheme == "tcp" and not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
-        raise _address_error(url, "it ends in no port from 1 to 65535")
+    if scheme == "tcp":
+        host, _, port = rest.rpartition(":")
+        if not (port.isascii() and port.isdigit() and len(port) <= 5 and 0 < int(port) < 65_536):
+            raise _address_error(url, "it ends in no port from 1 to 65535")
+        if host in ("", "*"):
+            raise _address_error(url, "it names no host")
 
 
 def _address_error(url: str, why: str) -> AddressError:
@@ -104,7 +110,7 @@ def connect(context: Context, kind: int, url: str) -> Socket:
         socket.set(zmq.SUBSCRIBE, b"")
     try:
         socket.connect(url)
-    except (zmq.ZMQError, TypeError) as error:
+    except (zmq.ZMQError, TypeError, ValueError) as error:
         socket.close(linger=0)
         if isinstance(error, zmq.ContextTerminated):
             raise
@@ -113,8 +119,12 @@ def connect(context: Context, kind: int, url: str) -> Socket:
 
 
 def poll_timeout(seconds: float) -> int:
-    """Milliseconds to poll for, so as to wake after a deadline and not just before it."""
-    return max(0, math.ceil(seconds * 1000))
+    """Milliseconds to poll for, so as to wake after a deadline and not just before it.
+
+    A day at the most, which is too early for some deadlines and longer than ZeroMQ's limit for
+    none.
+    """
+    return max(0, math.ceil(min(seconds, 86_400) * 1000))
 
 
 class Bell:
@@ -140,7 +150,7 @@ class Bell:
             return
 
     def wait(self, seconds: float) -> bool:
-        """Wait until it rings, or until time is up; say whether it rang."""
+        """Wait until it rings, or until time is up (a day at the most); say whether it rang."""
         poller = zmq.Poller()
         poller.register(self._ear, zmq.POLLIN)
         return bool(poller.poll(poll_timeout(seconds)))

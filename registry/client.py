@@ -227,7 +227,7 @@ class Announcement:
         self._requester = Requester(context, registry_url, self._bell)
         self._name = ""
         self._uuid = ""
-        self._error: DevicewatchError | None = None
+        self._error: Exception | None = None
         self._reachable = True
         self._stopping = False
         self._settled = threading.Event()
@@ -282,7 +282,12 @@ class Announcement:
                 self._leave()
         except zmq.ContextTerminated:
             log.info("the ZeroMQ context was terminated; the device is no longer announced")
+            self._error = RegistryUnreachable("the ZeroMQ context was terminated")
+        except Exception as error:
+            log.exception("the device is no longer announced", device=self._name)
+            self._error = error
         finally:
+            self._uuid = ""
             self._settled.set()
 
     def _step(self) -> float:

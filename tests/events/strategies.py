@@ -77,7 +77,10 @@ devices: Final = st.builds(
     metadata=_metadata,
 )
 _place: Final[dict[str, st.SearchStrategy[Any]]] = {"epoch": _ids, "seq": _seqs}
-_events: Final = st.builds(Added, **_place, time=_finite, device=devices) | (
+_added: Final = st.builds(
+    lambda epoch, time, device: Added(epoch, device.revision, time, device), _ids, _finite, devices
+)
+_events: Final = _added | (
     st.builds(Removed, **_place, time=_finite, device=devices, reason=st.sampled_from(Reason))
 )
 stream_messages: Final = (
@@ -134,14 +137,13 @@ def _keys(value: object) -> Iterator[str]:
             yield from _keys(inner)
 
 
-_GOOD: Final = [
-    vector.frames
+_GOOD: Final = {
+    kind: [vector.frames for vector in load(kind) if len(vector.frames[-1]) < 2_000]
     for kind in ("requests", "replies", "events")
-    for vector in load(kind)
-    if len(vector.frames[-1]) < 2_000
-]
+}
+_ALL_GOOD: Final = [frames for vectors in _GOOD.values() for frames in vectors]
 _NAMES: Final = [*RequestName, *ReplyName, *Topic]
-_FIELDS: Final = sorted({key for frames in _GOOD for key in _keys(json.loads(frames[-1]))})
+_FIELDS: Final = sorted({key for frames in _ALL_GOOD for key in _keys(json.loads(frames[-1]))})
 
 _json: Final[st.SearchStrategy[Any]] = st.recursive(
     st.none()
@@ -168,36 +170,41 @@ def _write(value: object) -> bytes:
 
 
 @st.composite
-def _tampered(draw: st.DrawFn) -> list[bytes]:
-    """A good message with one value exchanged or gone."""
-    *topic, frame = draw(st.sampled_from(_GOOD))
+def _tampered(draw: st.DrawFn, kind: str) -> list[bytes]:
+    """A good message with one value exchanged, gone or added."""
+    *topic, frame = draw(st.sampled_from(_GOOD[kind]))
     message = holder = json.loads(frame)
     key = draw(st.sampled_from(sorted(holder)))
     while isinstance(holder[key], dict) and holder[key] and draw(st.booleans()):
         holder = holder[key]
         key = draw(st.sampled_from(sorted(holder)))
-    if draw(st.booleans()):
-        holder[key] = draw(_json)
-    else:
-        del holder[key]
+    match draw(st.sampled_from(["exchange", "remove", "add"])):
+        case "exchange":
+            holder[key] = draw(_json)
+        case "remove":
+            del holder[key]
+        case "add":
+            holder[draw(st.text(max_size=5))] = draw(_json)
     return [*topic, _write(message)]
 
 
 @st.composite
-def _garbled(draw: st.DrawFn) -> list[bytes]:
+def _garbled(draw: st.DrawFn, kind: str) -> list[bytes]:
     """A good message with some of its bytes exchanged."""
-    *topic, frame = draw(st.sampled_from(_GOOD))
+    *topic, frame = draw(st.sampled_from(_GOOD[kind]))
     start = draw(st.integers(0, len(frame)))
     end = draw(st.integers(start, min(start + 8, len(frame))))
     return [*topic, frame[:start] + draw(st.binary(max_size=8)) + frame[end:]]
 
 
-frame_lists: Final[st.SearchStrategy[list[bytes]]] = st.one_of(
-    st.lists(st.binary(), max_size=3),
-    st.tuples(_json.map(_write)).map(list),
-    st.tuples(_envelopes.map(_write)).map(list),
-    st.tuples(_topics | st.binary(), _json.map(_write)).map(list),
-    _tampered(),
-    _garbled(),
-    st.lists(st.sampled_from([frame for frames in _GOOD for frame in frames]), max_size=3),
-)
+def frame_lists(kind: str) -> st.SearchStrategy[list[bytes]]:
+    """Whatever may arrive where "requests", "replies" or "events" are expected."""
+    return st.one_of(
+        st.lists(st.binary(), max_size=3),
+        st.lists(st.sampled_from([frame for frames in _ALL_GOOD for frame in frames]), max_size=3),
+        st.tuples(_json.map(_write)).map(list),
+        st.tuples(_envelopes.map(_write)).map(list),
+        st.tuples(_topics | st.binary(), _json.map(_write)).map(list),
+        _garbled(kind),
+        _tampered(kind),
+    )

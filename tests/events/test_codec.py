@@ -1,11 +1,13 @@
 """Bytes to records and back: by the test vectors, and by whatever Hypothesis comes up with."""
 
 from collections.abc import Callable, Sequence
+from typing import Any, cast
 
 import attrs
 import pytest
 from hypothesis import assume, given
 
+from devicewatch.events import codec
 from devicewatch.events.codec import (
     decode_event,
     decode_reply,
@@ -17,6 +19,7 @@ from devicewatch.events.codec import (
 from devicewatch.events.errors import MessageError
 from devicewatch.events.messages import (
     ErrorReply,
+    Register,
     Reply,
     Request,
     SnapshotReply,
@@ -144,7 +147,7 @@ def test_a_message_of_the_stream_survives_the_wire(message: StreamMessage) -> No
 # --- any bytes -------------------------------------------------------------------------------
 
 
-@given(strategies.frame_lists)
+@given(strategies.frame_lists("requests"))
 def test_any_bytes_are_a_request_or_an_error_that_can_be_answered(frames: list[bytes]) -> None:
     try:
         request = decode_request(frames)
@@ -159,7 +162,7 @@ def test_any_bytes_are_a_request_or_an_error_that_can_be_answered(frames: list[b
         assert decode_request([encode_request(request)]) == request
 
 
-@given(strategies.frame_lists)
+@given(strategies.frame_lists("replies"))
 def test_any_bytes_are_a_reply_or_an_error(frames: list[bytes]) -> None:
     try:
         reply = decode_reply(frames)
@@ -168,7 +171,7 @@ def test_any_bytes_are_a_reply_or_an_error(frames: list[bytes]) -> None:
     assert decode_reply([encode_reply(reply)]) == reply
 
 
-@given(strategies.frame_lists)
+@given(strategies.frame_lists("events"))
 def test_any_bytes_are_a_message_of_the_stream_or_an_error(frames: list[bytes]) -> None:
     try:
         message = decode_event(frames)
@@ -295,3 +298,24 @@ def test_an_error_tells_no_secrets() -> None:
     with pytest.raises(MessageError) as caught:
         decode_request([b'{"event":"UNREGISTER","payload":{"uuid":"%b"}}' % (secret.encode() * 4)])
     assert secret not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("request_", "why"),
+    [
+        (Register("camera", "tcp://a", "\ud800"), "surrogates"),
+        (Register("camera", "tcp://a", "cam", metadata={"lens": float("nan")}), "'lens' is nan"),
+        (Register("camera", "tcp://a", "cam", metadata={"lens": float("inf")}), "'lens' is inf"),
+        (Register("camera", "tcp://a", "cam", metadata=cast(Any, {"lens": object()})), "object"),
+    ],
+)
+def test_what_json_cannot_hold_is_not_sent(request_: Register, why: str) -> None:
+    with pytest.raises(MessageError, match=why) as caught:
+        codec.encode_request(request_)
+    assert caught.value.code is ErrorCode.INVALID
+
+
+def test_an_added_device_s_revision_is_the_event_s_seq() -> None:
+    device = Device("cam", "camera", "tcp://a", 7, 0.0)
+    with pytest.raises(MessageError, match="revision"):
+        codec.decode_event(codec.encode_event(Added("epoch", 8, 0.0, device)))

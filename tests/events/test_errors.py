@@ -1,5 +1,6 @@
 """The exception tree, and what an error has to say."""
 
+import pickle
 import re
 
 import pytest
@@ -60,3 +61,9 @@ def test_a_refusal_shows_its_code() -> None:
     error = RequestRefused("INVALID", "no uuid")
     assert error.code == "INVALID"
     assert str(error) == "no uuid (INVALID)"
+
+
+def test_errors_survive_a_trip_to_another_process() -> None:
+    for error in (MessageError(ErrorCode.INVALID, "why", "INFO"), RequestRefused("INVALID", "why")):
+        copy = pickle.loads(pickle.dumps(error))
+        assert (type(copy), str(copy), vars(copy)) == (type(error), str(error), vars(error))

@@ -189,11 +189,25 @@ def test_asking_does_not_wait_for_a_registry_that_has_left_the_process(context: 
         wait_until(lambda: not socket.poll(0, zmq.POLLOUT))
         request_socket.send(b"two")
         assert request_socket.waiting is not None
+        assert request_socket.receive() is None
         with serving(context, url) as server:
             request_socket.send(b"three")
             assert server.recv() == b"three"
             server.send(b"re: three")
             assert answer_to(request_socket) == [b"re: three"]
+
+
+def test_waiting_for_an_answer_ends_with_the_context() -> None:
+    mine: Context = zmq.Context()
+    request_socket = RequestSocket(mine, "inproc://nobody")
+    request_socket.send(b"who?")
+    ending = threading.Thread(target=mine.term)
+    ending.start()
+    with pytest.raises(zmq.ContextTerminated):
+        wait_until(lambda: request_socket.receive() is not None)
+    request_socket.close()
+    ending.join(PATIENCE)
+    assert not ending.is_alive()
 
 
 def test_asking_at_a_bad_address_raises_and_leaves_nothing_open(context: Context) -> None:
@@ -332,6 +346,9 @@ def test_a_good_address_passes(url: str) -> None:
         ("tcp://127.0.0.1:\N{ARABIC-INDIC DIGIT FIVE}", "no port"),
         ("tcp://127.0.0.1:5555\0", "no port"),
         ("tcp://127.0.0.1:5555/path", "no port"),
+        ("tcp://127.0.0.1:" + "9" * 5_000, "no port"),
+        ("tcp://:5555", "no host"),
+        ("tcp://*:5555", "no host"),
     ],
 )
 def test_a_bad_address_is_refused_with_the_reason_and_an_example(url: str, why: str) -> None:

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import pytest
 import zmq
 
-from devicewatch.events import AddressError, RegistryUnreachable, RequestRefused
+from devicewatch.events import AddressError, MessageError, RegistryUnreachable, RequestRefused
+from devicewatch.events.protocol import MAX_LEASE
 from devicewatch.registry import (
     AliveCheckState,
     DeviceRegistry,
@@ -272,3 +273,40 @@ def test_terminating_the_context_ends_the_announcement(registry: DeviceRegistry)
     mine: Context = zmq.Context()
     with announce("camera", "tcp://a:1", "cam", registry.url, alive_timeout=0.3, context=mine):
         mine.term()
+
+
+def test_what_cannot_be_sent_is_an_error_on_entering(
+    registry: DeviceRegistry, context: Context
+) -> None:
+    with (
+        pytest.raises(MessageError, match="'lens' is nan"),
+        announce(
+            "camera",
+            "tcp://a:1",
+            "cam",
+            registry.url,
+            metadata={"lens": float("nan")},
+            context=context,
+        ),
+    ):
+        pytest.fail("the block must not run")
+
+
+def test_a_lease_of_a_year_is_kept(registry: DeviceRegistry, context: Context) -> None:
+    """A third of it is longer than ZeroMQ can wait in one go."""
+    with announce(
+        "camera", "tcp://a:1", "cam", registry.url, alive_timeout=MAX_LEASE, context=context
+    ) as camera:
+        camera._thread.join(0.1)
+        assert camera.registered
+
+
+def test_terminating_the_context_while_entering_is_an_error() -> None:
+    mine: Context = zmq.Context()
+    url = f"tcp://127.0.0.1:{free_port()}"
+    threading.Timer(0.05, mine.term).start()
+    with (
+        pytest.raises(RegistryUnreachable, match="context was terminated"),
+        announce("camera", "tcp://a:1", "cam", url, context=mine),
+    ):
+        pytest.fail("the block must not run")

@@ -262,8 +262,10 @@ class TwoMirrors(RuleBasedStateMachine):
             assert mirror.phase is Phase.LIVE, mirror.trouble
             assert mirror.cursor == Cursor(core.epoch, core.seq)
             assert observer.devices == mirror.devices == core.devices
+        asked = [len(observer.follower.asked) for observer in self.observers]
         self.simulation.register("last", "tcp://last:1")
-        self.simulation.run(DELAY)
+        self.simulation.run((STALE_AFTER_TICKS + 1) * TICK)
+        assert asked == [len(observer.follower.asked) for observer in self.observers]
         for observer in self.observers:
             events = observer.read()
             assert "last" in [event.device.name for event in events]
