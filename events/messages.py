@@ -22,7 +22,9 @@ from .protocol import (
     MAX_METADATA_VALUE,
     MAX_NAME,
     MAX_PAGE,
+    MAX_TICK_INTERVAL,
     MIN_LEASE,
+    MIN_TICK_INTERVAL,
 )
 from .records import Device, Event
 
@@ -157,7 +159,7 @@ class InfoReply:
     epoch: str
     seq: int
     devices: int
-    tick_interval: Annotated[float, Meta(gt=0)]
+    tick_interval: Annotated[float, Meta(ge=MIN_TICK_INTERVAL, le=MAX_TICK_INTERVAL)]
     uptime: float
     history: int
     events_port: int | UnsetType = UNSET

@@ -18,6 +18,8 @@ DEFAULT_LEASE: Final = 20.0
 MIN_LEASE: Final = 0.1
 MAX_LEASE: Final = 365 * 86_400.0
 DEFAULT_TICK_INTERVAL: Final = 1.0
+MIN_TICK_INTERVAL: Final = 0.01
+MAX_TICK_INTERVAL: Final = 3_600.0
 STALE_AFTER_TICKS: Final = 3
 """A stream that has been silent for this many ticks makes a view stale (P6)."""
 

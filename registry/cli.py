@@ -21,7 +21,9 @@ from ..events.protocol import (
     DEFAULT_REGISTRY,
     DEFAULT_TICK_INTERVAL,
     MAX_LEASE,
+    MAX_TICK_INTERVAL,
     MIN_LEASE,
+    MIN_TICK_INTERVAL,
     REGISTRY_VARIABLE,
 )
 from ..subscribers.watch import Watcher
@@ -105,7 +107,7 @@ def main() -> None:
     default=DEFAULT_TICK_INTERVAL,
     show_default=True,
     metavar="SECONDS",
-    type=click.FloatRange(0.01, 3600),
+    type=click.FloatRange(MIN_TICK_INTERVAL, MAX_TICK_INTERVAL),
     help="Time between two signs of life.",
 )
 def serve(bind: str, port: str, events_port: str, history: int, tick: float) -> None:

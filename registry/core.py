@@ -59,6 +59,8 @@ from ..events.protocol import (
     DEFAULT_LEASE,
     DEFAULT_TICK_INTERVAL,
     MAX_PAGE,
+    MAX_TICK_INTERVAL,
+    MIN_TICK_INTERVAL,
     PROTOCOL_VERSION,
     Reason,
     RequestName,
@@ -90,7 +92,7 @@ class CoreSettings:
     tick_interval: float = attrs.field(
         default=DEFAULT_TICK_INTERVAL,
         converter=float,
-        validator=[validators.ge(0.01), validators.le(3600)],
+        validator=[validators.ge(MIN_TICK_INTERVAL), validators.le(MAX_TICK_INTERVAL)],
     )
     history: int = attrs.field(
         default=DEFAULT_HISTORY,

@@ -116,6 +116,7 @@ class Mirror:
         self._actions: list[Action] = []
         self._outbox: deque[tuple[Event, Cursor]] = deque()
         self._at: Cursor | None = None  # where the queued events lead to
+        self._heard: Cursor | None = None  # where the stream was, by its latest message
         self._kept: deque[Event] = deque(maxlen=MAX_KEPT)
         self._snapshot = PagedSnapshot()
         self._tick_interval = DEFAULT_TICK_INTERVAL
@@ -160,6 +161,7 @@ class Mirror:
         except MessageError:
             self.discarded += 1
             return
+        self._heard = Cursor(message.epoch, message.seq)
         self._heard_at = now
         self._registry_time = message.time
         if isinstance(message, Bye):
@@ -226,6 +228,7 @@ class Mirror:
             self._retry(f"{self._url} does not say where its event stream is", now)
             return
         self.phase = Phase.LISTENING
+        self.trouble = f"nothing heard yet from the event stream at {url}"
         self._stream_url = url
         self._heard_at = now
         self._actions.append(Listen(url))
@@ -239,6 +242,8 @@ class Mirror:
     def _follow(self, message: Event | Tick, now: float) -> None:
         if self.phase is Phase.SYNCING:
             self._keep(message)
+            if at := self._snapshot.fetched:
+                self._finish_snapshot(at, now)
         elif not self._hole_before(message):
             self._go_live()
             self._take(message)
@@ -289,13 +294,18 @@ class Mirror:
         elif page.next is not None:
             self._ask(Snapshot(after=page.next, limit=MAX_PAGE), now)
         else:
-            by_seq = {event.seq: event for event in self._kept if event.epoch == page.epoch}
-            kept = [event for _, event in sorted(by_seq.items())]
-            devices = self._snapshot.complete(kept)
-            if devices is None:
-                self._restart_snapshot("events were missed while fetching the devices", now)
-            else:
-                self._take_snapshot(devices, Cursor(page.epoch, page.seq), kept, now)
+            self._finish_snapshot(Cursor(page.epoch, page.seq), now)
+
+    def _finish_snapshot(self, at: Cursor, now: float) -> None:
+        """Take the snapshot, or wait for an event that is only late, or start anew."""
+        by_seq = {event.seq: event for event in self._kept if event.epoch == at.epoch}
+        kept = [event for _, event in sorted(by_seq.items())]
+        devices = self._snapshot.complete(kept)
+        if devices is not None:
+            self._take_snapshot(devices, at, kept, now)
+        elif self._heard is None or self._heard.epoch != at.epoch or self._heard.seq >= at.seq:
+            # The stream is past it, so what is missing was lost.
+            self._restart_snapshot("events were missed while fetching the devices", now)
 
     def _take_snapshot(
         self, devices: list[Device], cursor: Cursor, kept: list[Event], now: float
@@ -320,7 +330,7 @@ class Mirror:
 def _events_url(url: str, info: InfoReply) -> str | None:
     """Where a registry's event stream is: as it says, or at its port on the registry's host."""
     if isinstance(info.events_url, str):
-        return info.events_url
-    if isinstance(info.events_port, int) and url.startswith("tcp://"):
+        return info.events_url or None
+    if isinstance(info.events_port, int) and info.events_port and url.startswith("tcp://"):
         return f"{url.rpartition(':')[0]}:{info.events_port}"
     return None

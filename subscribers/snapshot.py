@@ -44,6 +44,11 @@ class PagedSnapshot:
         self._devices |= {device.revision: device for device in page.devices}
         return True
 
+    @property
+    def fetched(self) -> Cursor | None:
+        """Where the registry was at the very last page; None while there are pages to come."""
+        return self.last if self.after is None else None
+
     def complete(self, events: Iterable[Event]) -> list[Device] | None:
         """The devices at `last`, in order of revision, once the last page has been added.
 

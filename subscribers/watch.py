@@ -8,7 +8,7 @@ loses messages there, and the mirror notices and catches up.
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Self
+from typing import Final, Self
 
 import zmq
 
@@ -26,6 +26,9 @@ from ..events.sockets import (
     poll_timeout,
 )
 from .mirror import Ask, Listen, Mirror, Phase
+
+_BATCH: Final = 100
+"""Messages of the stream that are read in a row before a reply and the deadlines get their turn."""
 
 log = get_logger(__name__)
 
@@ -218,8 +221,7 @@ class Watcher:
         if not self._started:
             self._started = True
             mirror.start(time.monotonic())
-        for action in mirror.actions():
-            self._do(action)
+        self._act()
         if not self._receive():
             due = mirror.next_deadline()
             self._sleep_until(due if deadline is None else min(due, deadline))
@@ -231,6 +233,10 @@ class Watcher:
                 log.info("the view is live", registry=self._url)
             else:
                 log.warning("the view is stale", registry=self._url, why=mirror.trouble)
+
+    def _act(self) -> None:
+        for action in self._mirror.actions():
+            self._do(action)
 
     def _do(self, action: Ask | Listen) -> None:
         if isinstance(action, Ask):
@@ -245,19 +251,30 @@ class Watcher:
             log.warning("the registry names a bad address", registry=self._url, why=str(error))
 
     def _receive(self) -> bool:
-        """Give the mirror one reply and one message of the stream, as far as there are any."""
+        """Give the mirror what waits, as far as a batch goes; say whether there was anything.
+
+        The stream comes first: a reply tells of events that the stream may have brought already.
+        """
+        received = False
+        for _ in range(_BATCH):
+            if not self._receive_message():
+                break
+            received = True
+            self._act()
         reply = self._request.receive()
         if reply is not None:
             self._mirror.reply_received(reply, time.monotonic())
-        message = None
-        if self._stream is not None:
-            try:
-                message = self._stream.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                pass
-            else:
-                self._mirror.stream_received(message, time.monotonic())
-        return reply is not None or message is not None
+        return received or reply is not None
+
+    def _receive_message(self) -> bool:
+        if self._stream is None:
+            return False
+        try:
+            frames = self._stream.recv_multipart(zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        self._mirror.stream_received(frames, time.monotonic())
+        return True
 
     def _sleep_until(self, due: float) -> None:
         poller = zmq.Poller()

@@ -11,6 +11,7 @@ from devicewatch.events.messages import (
 from devicewatch.events.protocol import MAX_PAGE, Origin
 from devicewatch.events.records import (
     Cursor,
+    StreamMessage,
 )
 from devicewatch.subscribers import mirror as mirror_module
 from devicewatch.subscribers.mirror import Phase
@@ -176,18 +177,6 @@ def test_pauses_grow_while_snapshots_fail() -> None:
     assert waited == pytest.approx([0.1, 0.2, 0.4])
 
 
-def test_a_page_that_overtakes_an_event_costs_another_attempt_and_no_event() -> None:
-    driver = syncing(seq=5)
-    driver.reply(page(5, [device(1)], after=1))
-    driver.asked()
-    driver.reply(page(6, [device(6)]))
-    driver.stream(added(6))
-    driver.advance_to_deadline()
-    driver.reply(page(6, [device(1), device(6)]))
-    assert [event.seq for event in driver.events()] == [1, 6]
-    assert driver.mirror.phase is Phase.LIVE
-
-
 def test_more_events_than_can_be_kept_make_it_start_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mirror_module, "MAX_KEPT", 2)
     driver = syncing(seq=5)
@@ -320,3 +309,27 @@ def test_an_early_advance_does_nothing() -> None:
     driver.mirror.advance(driver.now)
     assert driver.mirror.actions() == []
     assert driver.mirror.next_deadline() == deadline
+
+
+def test_a_page_that_overtakes_its_events_waits_for_them() -> None:
+    driver = syncing(seq=5)
+    driver.reply(page(5, [device(1)], after=1))
+    driver.asked()
+    driver.reply(page(6, [device(6)]))
+    assert driver.mirror.actions() == []
+    driver.stream(tick(5), added(6))
+    assert driver.mirror.phase is Phase.LIVE
+    assert [event.seq for event in driver.events()] == [1, 6]
+
+
+@pytest.mark.parametrize("message", [tick(6), added(7), tick(1, epoch="f")], ids=str)
+def test_when_the_stream_is_past_what_is_missing_the_snapshot_starts_anew(
+    message: StreamMessage,
+) -> None:
+    driver = syncing(seq=5)
+    driver.reply(page(5, [device(1)], after=1))
+    driver.asked()
+    driver.reply(page(6, [device(6)]))
+    driver.stream(message)
+    driver.advance_to_deadline()
+    assert driver.asked() == FIRST_PAGE

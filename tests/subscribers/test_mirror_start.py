@@ -197,3 +197,8 @@ def test_events_of_another_epoch_than_the_snapshot_are_left_out() -> None:
     driver.reply(page(1, [device(1)], epoch="newer"))
     assert driver.events() == [Added("newer", 1, WALL + 1, device(1), Origin.SNAPSHOT)]
     assert driver.mirror.phase is Phase.LIVE
+
+
+def test_while_it_waits_for_the_streams_first_word_it_says_so() -> None:
+    driver = listening()
+    assert driver.mirror.trouble == f"nothing heard yet from the event stream at {STREAM}"
