@@ -208,7 +208,7 @@ class Announcement:
 
     Entering it returns once the device is registered, and raises `RegistryUnreachable` after
     `timeout` seconds without a registry, or `RequestRefused` if the registry refuses. Leaving it
-    takes a second at the most, registry or not. Its properties may be read from any thread.
+    takes a second or two at the most, registry or not. Its properties may be read from any thread.
     """
 
     def __init__(
@@ -337,9 +337,13 @@ class Announcement:
 
     def _leave(self) -> None:
         self._bell.hush()
-        if self._uuid:
-            try:
+        try:
+            if not self._uuid and self._requester.waiting:
+                # It was told to leave while it registered: the registry may have done its part.
+                reply = self._requester.late_reply(LEAVE_TIMEOUT)
+                self._uuid = expect(RegisterAck, reply, self._url).uuid
+            if self._uuid:
                 self._requester.ask(Unregister(self._uuid), LEAVE_TIMEOUT)
-            except DevicewatchError as error:
+        except DevicewatchError as error:
+            if self._uuid:
                 log.warning("could not unregister; the lease will end", why=str(error))
-            self._uuid = ""

@@ -63,21 +63,23 @@ class _Demo:
         camera = self._announce("camera", 7001, "cam")
         arm = self._announce("arm", 7002, "arm")
         pump = self._announce("pump", 7003, "pump")
-        self._expect(("added", "cam"), ("added", "arm"), ("added", "pump"))
+        self._expect(("added", "cam", None), ("added", "arm", None), ("added", "pump", None))
+        for device in (camera, arm, pump):
+            device.next_line()  # it knows that it is registered
 
         self._say("the pump leaves in good order")
         pump.process.terminate()
-        self._expect(("removed", "pump"))
+        self._expect(("removed", "pump", "unregistered"))
 
         self._say(f"the arm is killed; its lease of {LEASE:g} s runs out")
         arm.process.kill()
-        self._expect(("removed", "arm"))
+        self._expect(("removed", "arm", "expired"))
 
         self._say("the camera is killed and starts again at once: it keeps its name")
         camera.process.kill()
         camera.process.wait()
         self._announce("camera", 7001, "cam")
-        self._expect(("removed", "cam"), ("added", "cam"))
+        self._expect(("removed", "cam", "replaced"), ("added", "cam", None))
         return self._compare()
 
     def _compare(self) -> bool:
@@ -104,13 +106,13 @@ class _Demo:
     def _run(self, *arguments: str) -> "RunningCommand":
         return self._stack.enter_context(running(*arguments))
 
-    def _expect(self, *expected: tuple[str, str]) -> None:
+    def _expect(self, *expected: tuple[str, str, str | None]) -> None:
         """Show the watcher's events until all of these have come, in any order."""
         left = list(expected)
         while left:
             line = self._watcher.next_line()
             event = json.loads(line)
-            happened = (event["event"], event["device"]["name"])
+            happened = (event["event"], event["device"]["name"], event["reason"])
             self._show(event)
             if happened not in left:
                 raise StepFailed(f"nobody expected {happened}")

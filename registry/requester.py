@@ -58,6 +58,22 @@ class Requester:
             MessageError: The reply is none: something else answers at this address.
         """
         self._socket.send(encode_request(request))
+        return self.late_reply(timeout)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a reply may still come: the latest request was sent and not answered."""
+        return self._socket.waiting is not None
+
+    def late_reply(self, timeout: float) -> Reply:
+        """Wait, some more, for the reply to the latest request.
+
+        Args:
+            timeout: Seconds to wait.
+
+        Raises:
+            DevicewatchError: As `ask` does.
+        """
         frames = self._wait(time.monotonic() + timeout)
         if frames is None:
             raise RegistryUnreachable(

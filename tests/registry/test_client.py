@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, cast
 
 import pytest
 import zmq
@@ -18,6 +19,7 @@ from devicewatch.registry import (
     send_alive_check,
     unregister_device,
 )
+from devicewatch.registry.core import RegistryCore
 from tests.support.live import free_port, raw_client, raw_subscriber, silent_registry, wait_until
 
 Context = zmq.Context[zmq.Socket[bytes]]
@@ -310,3 +312,30 @@ def test_terminating_the_context_while_entering_is_an_error() -> None:
         announce("camera", "tcp://a:1", "cam", url, context=mine),
     ):
         pytest.fail("the block must not run")
+
+
+def test_told_to_leave_while_it_registers_it_leaves_nothing_behind(
+    registry: DeviceRegistry, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The registry has registered the device, but its answer comes only after the time is up."""
+    core = cast(RegistryCore, registry._core)
+    acknowledge, leaving = core._register_ack, threading.Event()
+
+    def slowly(registration: Any) -> Any:
+        leaving.wait(10)
+        return acknowledge(registration)
+
+    monkeypatch.setattr(core, "_register_ack", slowly)
+    presence = announce("camera", "tcp://a:1", "cam", registry.url, timeout=0.1, context=context)
+    stop = presence._stop
+
+    def stop_and_say_so() -> None:
+        leaving.set()
+        stop()
+
+    monkeypatch.setattr(presence, "_stop", stop_and_say_so)
+    with pytest.raises(RegistryUnreachable), presence:
+        pytest.fail("the block must not run")
+    with raw_client(context, registry.url) as client:
+        info = client.ask("INFO", {})["payload"]
+    assert (info["devices"], info["seq"]) == (0, 2)
