@@ -51,6 +51,7 @@ $(VENV)/files: FORCE | $(BIN)/python
 FORCE:
 
 $(BIN)/python:
+	@echo "setting up $(VENV); this happens once and takes half a minute"
 	$(PYTHON) -m venv $(VENV)
 
 clean:

@@ -88,17 +88,17 @@ def encode_request(request: messages.Request) -> bytes:
     name = _REQUESTS[type(request)]
     try:
         if isinstance(request, messages.Register):
-            _check_finite(request.metadata or {})
+            _check_finite({"alive_timeout": request.alive_timeout} | dict(request.metadata or {}))
         return _encode({"event": name, "payload": request})
     except (TypeError, ValueError, OverflowError) as error:
         why = f"{name} cannot be written as JSON: {error}"
         raise MessageError(ErrorCode.INVALID, why, name) from None
 
 
-def _check_finite(metadata: Mapping[str, records.MetadataValue]) -> None:
-    for key, value in metadata.items():
+def _check_finite(values: Mapping[str, records.MetadataValue]) -> None:
+    for key, value in values.items():
         if isinstance(value, float) and not math.isfinite(value):  # it would be written as null
-            raise ValueError(f"metadata {key!r} is {value}")
+            raise ValueError(f"{key!r} is {value}")
 
 
 def decode_request(frames: Sequence[bytes]) -> messages.Request:

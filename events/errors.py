@@ -25,6 +25,9 @@ class AddressError(DevicewatchError, ValueError):
 class BindError(DevicewatchError, OSError):
     """The registry cannot listen on an address or port; the message names it."""
 
+    def __str__(self) -> str:
+        return self.strerror or super().__str__()
+
 
 class MessageError(DevicewatchError, ValueError):
     """Bytes that are no message of the protocol.

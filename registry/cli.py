@@ -2,6 +2,8 @@
 
 import contextlib
 import logging
+import math
+import shutil
 import signal
 import subprocess
 import sys
@@ -36,7 +38,21 @@ from .server import DeviceRegistry
 CONNECT_TIMEOUT: Final = 5.0
 """Seconds after which a command takes the registry for unreachable."""
 
-_ENDING: Final = (signal.SIGINT, signal.SIGTERM)
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class _Seconds(click.FloatRange):
+    """A range of seconds; neither "nan" nor "inf" is in any."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read it."""
+        seconds: float = super().convert(value, param, ctx)
+        if not math.isfinite(seconds):
+            self.fail(f"{value} is no number of seconds", param, ctx)
+        return seconds
+
 
 registry_option = click.option(
     "--registry",
@@ -107,7 +123,7 @@ def main() -> None:
     default=DEFAULT_TICK_INTERVAL,
     show_default=True,
     metavar="SECONDS",
-    type=click.FloatRange(MIN_TICK_INTERVAL, MAX_TICK_INTERVAL),
+    type=_Seconds(MIN_TICK_INTERVAL, MAX_TICK_INTERVAL),
     help="Time between two signs of life.",
 )
 def serve(bind: str, port: str, events_port: str, history: int, tick: float) -> None:
@@ -163,7 +179,7 @@ def info(url: str, as_json: bool) -> None:
 @click.option("--count", type=click.IntRange(1), metavar="N", help="Stop after N events.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(0, min_open=True),
+    type=_Seconds(0, MAX_LEASE, min_open=True),
     metavar="SECONDS",
     help="Stop after this time; an error if --count events have not come by then.",
 )
@@ -207,7 +223,7 @@ def watch(
     "--lease",
     default=DEFAULT_LEASE,
     show_default=True,
-    type=click.FloatRange(MIN_LEASE, MAX_LEASE),
+    type=_Seconds(MIN_LEASE, MAX_LEASE),
     metavar="SECONDS",
     help="How long the registry waits for a sign of life.",
 )
@@ -228,6 +244,8 @@ def announce_(
     With COMMAND, for as long as that runs; the exit code is COMMAND's.
     """
     display.configure_logs(logging.INFO)
+    if command and shutil.which(command[0]) is None:
+        raise click.ClickException(f"cannot run {command[0]!r}: there is no such command")
     presence = announce(
         device_type,
         addr,
@@ -238,9 +256,12 @@ def announce_(
         metadata=_parse_metadata(metadata),
         timeout=CONNECT_TIMEOUT,
     )
-    code = 0
+    code = 128 + signal.SIGINT
     with _interruptible(), contextlib.suppress(KeyboardInterrupt), presence:
-        click.echo(f"{device_type} {display.printable(presence.name)} is present at {url}")
+        code = 0
+        name = display.printable(presence.name)
+        # With a COMMAND, stdout is the command's.
+        click.echo(f"{device_type} {name} is present at {url}", err=bool(command))
         sys.stdout.flush()
         try:
             code = _run_command(command) if command else _wait_for_signal()
@@ -252,7 +273,8 @@ def announce_(
 @main.command()
 def demo() -> None:
     """See a registry, three devices and a watcher at work."""
-    sys.exit(0 if run_demo() else 1)
+    with _interruptible():
+        sys.exit(0 if run_demo() else 1)
 
 
 def _parse_metadata(pairs: tuple[str, ...]) -> dict[str, str | int | float | bool | None]:
@@ -268,14 +290,20 @@ def _parse_metadata(pairs: tuple[str, ...]) -> dict[str, str | int | float | boo
 
 
 def _run_command(command: tuple[str, ...]) -> int:
-    """Run a command to its end and give its exit code; SIGINT and SIGTERM end it."""
+    """Run a command to its end and give its exit code; signals end it.
+
+    A terminal sends SIGINT to the command as well, which may take its time to clean up; only a
+    second one ends it for good.
+    """
     child: subprocess.Popen[bytes] | None = None
+    signals: list[int] = []
     ended = False
 
-    def end(_number: int, _frame: FrameType | None) -> None:
+    def end(number: int, _frame: FrameType | None) -> None:
         nonlocal ended
-        ended = True
-        if child is not None:
+        signals.append(number)
+        ended = signals != [signal.SIGINT]
+        if ended and child is not None:
             child.terminate()
 
     # No exception may come between starting the command and knowing about it.

@@ -331,7 +331,11 @@ class Announcement:
         reply = self._requester.ask(CheckAlive(self._uuid, self._lease), timeout)
         if expect(Ack, reply, self._url).success:
             return self._renewal_interval
-        log.warning("the registry no longer knows the device", device=self._name)
+        log.warning(
+            "the registry no longer knows the device: it was restarted, or another device took "
+            "the name or the address",
+            device=self._name,
+        )
         self._uuid = ""
         return 0.0
 

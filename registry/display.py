@@ -15,6 +15,7 @@ from ..events.messages import InfoReply
 from ..events.protocol import Origin
 from ..events.records import Added, Device, Event, Removed
 
+_PIPE_WIDTH = 10_000
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
@@ -39,15 +40,16 @@ def print_json(value: object) -> None:
 def print_devices(devices: Iterable[Device]) -> None:
     """A table of devices, sorted by name; a sentence if there are none."""
     rows = sorted(devices, key=lambda device: device.name)
-    console = Console(highlight=False)
+    # Whoever reads a pipe wants one line a device, however long.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
     if not rows:
         console.print("no devices are registered")
         return
     table = Table(box=None, header_style="bold")
     for label in ("NAME", "TYPE", "ADDRESS"):
-        table.add_column(label, overflow="fold")
-    table.add_column("PRESENT FOR", justify="right")
-    table.add_column("METADATA", overflow="fold")
+        table.add_column(label, no_wrap=True)
+    table.add_column("PRESENT FOR", justify="right", no_wrap=True)
+    table.add_column("METADATA")
     for device in rows:
         table.add_row(
             Text(printable(device.name), "cyan"),

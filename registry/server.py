@@ -94,6 +94,8 @@ class DeviceRegistry(threading.Thread):
         self._stream: Socket | None = None
         self._bell: Bell | None = None
         self._stopping = threading.Event()
+        # Not join(): interrupted by Ctrl-C, it may take the thread for ended (before Python 3.13).
+        self._ended = threading.Event()
         self._ending = threading.Lock()
         inproc = f"inproc://devicewatch-{uuid4()}"
         self._inproc = (inproc, f"{inproc}-events")
@@ -188,7 +190,7 @@ class DeviceRegistry(threading.Thread):
         if self._bell is not None:
             self._bell.ring()
         if self.ident is not None and threading.current_thread() is not self:
-            self.join()
+            self._ended.wait()
         if self._owns_context:
             with self._ending:  # two at once would wait for each other for ever
                 self._zmq_context.term()
@@ -214,6 +216,10 @@ class DeviceRegistry(threading.Thread):
             self._callbacks.start()
 
     def _listen(self, kind: int, port: str, inproc: str) -> Socket:
+        if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) < 65_536):
+            raise _bind_error(
+                zmq.ZMQError(errno.EINVAL), self._addr, port
+            )  # ZeroMQ reads 80x as 80
         socket = self._zmq_context.socket(kind)
         socket.linger = _LINGER
         socket.set(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
@@ -245,6 +251,7 @@ class DeviceRegistry(threading.Thread):
             stream.close()
             bell.close()
             log.info("registry stopped", url=self.url)
+            self._ended.set()
 
 
 class _Loop:
@@ -328,12 +335,12 @@ def _bound_port(socket: Socket) -> str:
 
 
 def _bind_error(error: zmq.ZMQError, addr: str, port: str) -> BindError:
-    where = f"port {port} at {addr}"
+    where = f"port {port} at {addr or repr(addr)}"
     match error.errno:
         case errno.EADDRINUSE:
             hint = "it is in use. Is another registry running? Choose another port, or 0"
         case errno.EADDRNOTAVAIL | errno.ENODEV:
-            hint = f"{addr} is no address or interface of this machine"
+            hint = f"{addr!r} is no IPv4 address or interface of this machine"
         case errno.EACCES:
             hint = "this needs more rights; ports below 1024 usually do"
         case errno.EINVAL:

@@ -102,6 +102,7 @@ class Watcher:
         self._closing = False
         self._in_use = threading.Lock()
         self._was_live = False
+        self._was_stale = False
 
     @property
     def devices(self) -> Mapping[str, Device]:
@@ -229,10 +230,13 @@ class Watcher:
         mirror.advance(time.monotonic())
         if (live := mirror.phase is Phase.LIVE) != self._was_live:
             self._was_live = live
-            if live:
+            if live and self._was_stale:
+                log.warning("the view is live again", registry=self._url)
+            elif live:
                 log.info("the view is live", registry=self._url)
             else:
                 log.warning("the view is stale", registry=self._url, why=mirror.trouble)
+                self._was_stale = True
 
     def _act(self) -> None:
         for action in self._mirror.actions():

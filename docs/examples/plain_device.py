@@ -4,6 +4,7 @@ python plain_device.py [REGISTRY]
 """
 
 import json
+import select
 import sys
 import uuid
 
@@ -12,28 +13,29 @@ import zmq
 registry = sys.argv[1] if len(sys.argv) > 1 else "tcp://127.0.0.1:5555"
 
 context = zmq.Context()
-socket = context.socket(zmq.REQ)
-socket.linger = 0
-socket.connect(registry)
 
 
 def ask(event: str, payload: dict[str, object]) -> dict[str, object]:
-    """Send a request and wait for its reply."""
-    socket.send_string(json.dumps({"event": event, "payload": payload}))
-    answer: dict[str, object] = json.loads(socket.recv())["payload"]
-    return answer
+    """Send a request and wait for its reply; after 5 s without one, ask again."""
+    while True:
+        with context.socket(zmq.REQ) as socket:  # one without a reply would be stuck
+            socket.linger = 0
+            socket.connect(registry)
+            socket.send_string(json.dumps({"event": event, "payload": payload}))
+            if socket.poll(5_000):
+                answer: dict[str, object] = json.loads(socket.recv())["payload"]
+                return answer
 
 
-ack = ask(
-    "REGISTER",
-    {
-        "device_type": "pump",
-        "addr": "tcp://127.0.0.1:7001",
-        "name": "",
-        "instance": str(uuid.uuid4()),  # makes it harmless to ask again
-    },
-)
+request: dict[str, object] = {
+    "device_type": "pump",
+    "addr": "tcp://127.0.0.1:7001",
+    "name": "",
+    "instance": str(uuid.uuid4()),  # makes it harmless to ask again
+}
+ack = ask("REGISTER", request)
 print("present as", ack["name"], flush=True)
-print("renewed:", ask("CHECK_ALIVE", {"uuid": ack["uuid"], "alive_timeout": 20})["success"])
-sys.stdin.readline()
+while not select.select([sys.stdin], [], [], 7)[0]:  # until Enter; a third of the lease
+    if not ask("CHECK_ALIVE", {"uuid": ack["uuid"], "alive_timeout": 20})["success"]:
+        ack = ask("REGISTER", request)
 print("left:", ask("UNREGISTER", {"uuid": ack["uuid"]})["success"])

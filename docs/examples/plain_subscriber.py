@@ -15,12 +15,14 @@ socket = context.socket(zmq.SUB)
 socket.subscribe(b"")
 socket.connect(stream)
 
-last = None
+epoch, last = None, 0
 while True:
     topic, body = socket.recv_multipart()
     event = json.loads(body)
-    if last is not None and event["seq"] > last + (topic != b"tick"):
+    if epoch is not None and event["epoch"] != epoch:
+        print("the registry started anew", flush=True)
+    elif epoch is not None and event["seq"] > last + (topic in (b"added", b"removed")):
         print("something was missed", flush=True)
-    last = event["seq"]
+    epoch, last = event["epoch"], event["seq"]
     if topic in (b"added", b"removed"):
         print(topic.decode(), event["device"]["name"], event.get("reason", ""), flush=True)

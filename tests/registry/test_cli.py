@@ -15,7 +15,14 @@ from click.testing import CliRunner
 from devicewatch.registry import DeviceRegistry
 from devicewatch.registry.cli import main
 from devicewatch.registry.demo import RunningCommand, running
-from tests.support.live import PATIENCE, RawClient, free_port, raw_client, wait_until
+from tests.support.live import (
+    PATIENCE,
+    RawClient,
+    free_port,
+    raw_client,
+    raw_subscriber,
+    wait_until,
+)
 
 Context = zmq.Context[zmq.Socket[bytes]]
 
@@ -77,6 +84,9 @@ def test_an_unreachable_registry_is_one_clear_line(
     [
         (["list", "--registry", "controller"], 1, "looks like tcp://127.0.0.1:5555"),
         (["serve", "--tick", "0"], 2, "--tick"),
+        (["serve", "--tick", "nan"], 2, "--tick"),
+        (["serve", "--port", "99999"], 1, "a port from 0 to 65535"),
+        (["watch", "--timeout", "inf"], 2, "--timeout"),
         (["serve", "--history", "-1"], 2, "--history"),
         (["serve", "--port", "http"], 1, "port http"),
         (["watch", "--count", "0"], 2, "--count"),
@@ -111,6 +121,37 @@ def test_serve_says_when_it_is_ready_and_ends_cleanly(number: int) -> None:
         assert time.monotonic() - since < 1
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_serve_says_bye(number: int, context: Context) -> None:
+    with running("serve", "--port", "0", "--events-port", "0") as serve:
+        stream = serve.next_line().split()[6].rstrip(")")
+        with raw_subscriber(context, stream) as receive:
+            assert end(serve, number) == 0
+            while receive()["event"] != "bye":
+                pass
+
+
+def test_the_first_ctrl_c_leaves_a_command_to_clean_up(registry: DeviceRegistry) -> None:
+    script = (
+        "import time\n"
+        "print('running', flush=True)\n"
+        "try: time.sleep(30)\n"
+        "except KeyboardInterrupt: print('parked', flush=True); raise SystemExit(5)\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "devicewatch.registry", "announce", "arm", "tcp://a:1",
+         "--registry", registry.url, "--", sys.executable, "-c", script],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, start_new_session=True,
+    )  # fmt: skip
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "running\n"
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.stdout.readline() == "parked\n"
+        assert process.wait(PATIENCE) == 5
+    assert registry.devices == {}
+
+
 def test_serve_takes_its_settings() -> None:
     with running(
         "serve", "--port", "0", "--events-port", "0", "--history", "7", "--tick", "0.25"
@@ -124,9 +165,7 @@ def test_serve_names_a_port_that_is_in_use(registry: DeviceRegistry) -> None:
     result = run("serve", "--port", registry.port, "--events-port", "0")
     assert result.returncode == 1
     assert result.stdout == ""
-    assert f"Error: cannot listen on port {registry.port}" in result.stderr.replace(
-        "[Errno 98] ", ""
-    )
+    assert f"Error: cannot listen on port {registry.port}" in result.stderr
     assert "Traceback" not in result.stderr
 
 
@@ -305,7 +344,6 @@ def test_a_command_is_ended_with_its_announcement(registry: DeviceRegistry) -> N
         "announce", "camera", "tcp://a:1", "--registry", registry.url,
         "--", sys.executable, "-c", script,
     ) as announce:  # fmt: skip
-        announce.next_line()
         assert announce.next_line() == "running"
         assert end(announce) == 128 + signal.SIGTERM
     assert registry.devices == {}
@@ -316,7 +354,7 @@ def test_a_command_that_does_not_exist_is_one_clear_line(registry: DeviceRegistr
         "announce", "camera", "tcp://a:1", "--registry", registry.url, "--", "no-such-command"
     )
     assert result.returncode == 1
-    assert "Error: cannot run 'no-such-command': No such file or directory" in result.stderr
+    assert "Error: cannot run 'no-such-command': there is no such command" in result.stderr
     assert "Traceback" not in result.stderr
     assert registry.devices == {}
 

@@ -82,9 +82,13 @@ def test_a_port_in_use_is_named_and_another_try_is_possible(
 @pytest.mark.parametrize(
     ("addr", "port", "hint"),
     [
-        ("192.0.2.1", "0", "no address or interface of this machine"),
-        ("no-such-interface", "0", "no address or interface of this machine"),
+        ("192.0.2.1", "0", "no IPv4 address or interface of this machine"),
+        ("no-such-interface", "0", "no IPv4 address or interface of this machine"),
+        ("::1", "0", "no IPv4 address or interface of this machine"),
         ("127.0.0.1", "fifty", "a port from 0 to 65535"),
+        ("127.0.0.1", "80x", "a port from 0 to 65535"),
+        ("127.0.0.1", "99999", "a port from 0 to 65535"),
+        ("127.0.0.1", "-1", "a port from 0 to 65535"),
     ],
 )
 def test_where_it_cannot_listen_it_says_why(addr: str, port: str, hint: str) -> None:
