@@ -102,7 +102,12 @@ def _address_error(url: str, why: str) -> AddressError:
 
 def connect(context: Context, kind: int, url: str) -> Socket:
     """Open a socket without linger, bounded in what it keeps and accepts, and connect it."""
-    socket = context.socket(kind)
+    try:
+        socket = context.socket(kind)
+    except zmq.ZMQError as error:  # pyzmq does not say so itself here
+        if error.errno in (zmq.ETERM, zmq.ENOTSUP):
+            raise zmq.ContextTerminated from None
+        raise
     socket.linger = 0
     socket.set(zmq.RCVHWM, RECEIVE_QUEUE)
     socket.set(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)

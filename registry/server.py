@@ -170,7 +170,7 @@ class DeviceRegistry(threading.Thread):
         requests = self._listen(zmq.REP, self._ports[0], self._inproc[0])
         try:
             stream = self._listen(zmq.XPUB, self._ports[1], self._inproc[1])
-        except BindError:
+        except BaseException:
             requests.close(linger=0)
             raise
         stream.set(zmq.XPUB_VERBOSE, 1)
@@ -178,7 +178,12 @@ class DeviceRegistry(threading.Thread):
         self._requests, self._stream, self._bell = requests, stream, Bell()
         settings = attrs.evolve(self._settings, events_port=int(self._ports[1]))
         self._core = RegistryCore(str(uuid4()), time.monotonic(), settings)
-        super().start()
+        try:
+            super().start()
+        except BaseException:  # no thread, so nobody else will close them
+            requests.close(linger=0)
+            stream.close(linger=0)
+            raise
         log.info("registry started", url=self.url, events_url=self.events_url)
         if self._callbacks.has_callbacks:
             self._callbacks.start(existing=True)  # whoever is there came after they were added
@@ -307,6 +312,8 @@ class _Loop:
             reply, events = self._core.handle(request, time.monotonic())
             for event in events:
                 self._publish(event)
+        except zmq.ContextTerminated:
+            raise
         except MessageError as error:
             reply = ErrorReply(error.req_event, error.code, str(error))
             log.warning("bad request", code=error.code, req_event=error.req_event, why=str(error))

@@ -122,9 +122,13 @@ class CallbackAdapter:
         self.stop()
 
     def _run(self, existing: bool) -> None:
-        for event in self._watcher:
-            if existing or event.origin is not Origin.SNAPSHOT:
-                self._tell(event)
+        try:
+            for event in self._watcher:
+                if existing or event.origin is not Origin.SNAPSHOT:
+                    self._tell(event)
+        finally:  # the context may have been terminated
+            for lane in self._lanes:
+                lane.stop()
 
     def _tell(self, event: Event) -> None:
         lanes = [lane for lane in self._lanes if lane.topic is event.topic]
@@ -140,6 +144,7 @@ class _Lane:
     def __init__(self, topic: Topic, callback: DeviceCallback) -> None:
         self.topic = topic
         self._callback = callback
+        self._name = getattr(callback, "__qualname__", type(callback).__name__)
         self._calls: deque[Event] = deque()
         self._busy = False
         self._stopped = False
@@ -155,7 +160,7 @@ class _Lane:
             if len(self._calls) >= MAX_BEHIND:
                 log.error(
                     "a callback is too far behind and misses a device",
-                    callback=repr(self._callback),
+                    callback=self._name,
                     device=event.device.name,
                     topic=event.topic,
                 )
@@ -189,9 +194,7 @@ class _Lane:
             try:
                 self._callback(device.device_type, device.addr, device.name)
             except BaseException:
-                log.exception(
-                    "a callback failed", callback=repr(self._callback), device=device.name
-                )
+                log.exception("a callback failed", callback=self._name, device=device.name)
 
     def _next(self) -> Event | None:
         with self._changed:

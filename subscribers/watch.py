@@ -191,12 +191,14 @@ class Watcher:
                 return False
             raise RuntimeError("another thread is waiting for this watcher's events")
         try:
+            in_time = True
             while not self._closing:
                 if done():
                     return True
-                if deadline is not None and time.monotonic() >= deadline:
+                if not in_time:
                     return False
                 self._step(deadline)
+                in_time = deadline is None or time.monotonic() < deadline
         except zmq.ContextTerminated:
             self._closing = True
         finally:

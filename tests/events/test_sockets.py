@@ -475,3 +475,8 @@ def test_a_bell_that_its_owner_forgot_is_closed() -> None:
     gc.collect()
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(number)
+
+
+def test_a_socket_that_cannot_be_had_is_an_error(context: Context) -> None:
+    with pytest.raises(zmq.ZMQError, match="Invalid argument"):
+        connect(context, 999, "inproc://anywhere")

@@ -520,3 +520,15 @@ def test_a_bell_wakes_the_loop_from_a_long_sleep() -> None:
         assert isinstance(registry._bell, Bell)
         with promptly():
             registry.stop()
+
+
+def test_without_a_thread_to_run_in_nothing_is_left_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    registry = DeviceRegistry(addr="127.0.0.1", port="0", events_port="0")
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(RuntimeError, match="new thread"):
+        registry.start()
+    with promptly():
+        registry.stop()

@@ -301,3 +301,19 @@ def test_a_forgotten_watcher_cleans_up_after_itself(registry: DeviceRegistry) ->
     del watcher
     gc.collect()
     mine.term()
+
+
+def test_a_context_that_ended_before_the_first_event_ends_the_iteration(
+    registry: DeviceRegistry,
+) -> None:
+    mine: Context = zmq.Context()
+    watcher = Watcher(registry.url, context=mine)
+    mine.term()
+    assert list(watcher) == []
+    assert watcher.closed
+
+
+def test_a_timeout_of_0_takes_what_is_there(client: RawClient, watcher: Watcher) -> None:
+    client.register("tcp://a:1", "cam")
+    wait_until(lambda: watcher.get(0) is not None)
+    assert list(watcher.devices) == ["cam"]
