@@ -70,8 +70,8 @@ from .history import History
 from .leases import Leases
 from .names import NumberedNames
 
-DRAIN_GRACE: Final = 0.05
-"""Seconds that a lease is given past its deadline while unread requests may hold its renewal."""
+DRAIN_GRACE: Final = 1.0
+"""Seconds for which no lease ends while unread requests, one of which may renew it, are read."""
 
 EXPIRED_PER_CALL: Final = 200
 """Leases that one `expire` looks at, so that a crowd of them does not hold up renewals."""
@@ -143,6 +143,7 @@ class RegistryCore:
         self.wall_offset = 0.0
         self._started = now
         self._next_tick = now + self.settings.tick_interval
+        self._undrained_since: float | None = None
         self._new_uuid = new_uuid
         self._by_name: dict[str, _Registration] = {}
         self._by_addr: dict[str, _Registration] = {}
@@ -187,9 +188,18 @@ class RegistryCore:
         Args:
             now: The time. With `drained`, the time *before* the last look for requests.
             drained: Whether every request that had arrived by then has been handled. If not, a
-                renewal may be among the rest: only leases past `DRAIN_GRACE` end (P8).
+                renewal may be among the rest: no lease ends (P8), unless that has been so for
+                `DRAIN_GRACE`, and then only leases as long past their deadline.
         """
-        until = now if drained else now - DRAIN_GRACE
+        if drained:
+            self._undrained_since = None
+            until = now
+        else:
+            if self._undrained_since is None:
+                self._undrained_since = now
+            if now < self._undrained_since + DRAIN_GRACE:
+                return []
+            until = now - DRAIN_GRACE
         return [
             self._leave(self._by_uuid[uuid], Reason.EXPIRED, now)
             for uuid in self._leases.expired(until, EXPIRED_PER_CALL)

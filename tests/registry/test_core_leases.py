@@ -171,8 +171,16 @@ def test_with_unread_requests_a_lease_is_given_a_little_longer(core: RegistryCor
     assert len(core.expire(20.0 + DRAIN_GRACE + 0.001, drained=False)) == 1
 
 
-def test_the_grace_leaves_time_to_be_punctual() -> None:
-    assert 0 < DRAIN_GRACE < 0.1
+def test_after_a_pause_no_lease_ends_while_the_requests_that_waited_are_read(
+    core: RegistryCore,
+) -> None:
+    ack = register(core, wish())
+    for step in range(5):
+        assert core.expire(200.0 + step * DRAIN_GRACE / 5, drained=False) == []
+    core.handle(CheckAlive(ack.uuid), 200.0 + DRAIN_GRACE)
+
+    assert core.expire(200.0 + DRAIN_GRACE) == []
+    assert list(core.devices) == ["cam"]
 
 
 def test_a_renewal_that_was_still_unread_at_the_deadline_is_in_time(core: RegistryCore) -> None:

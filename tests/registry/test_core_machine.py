@@ -101,6 +101,7 @@ class CoreBesideAModel(RuleBasedStateMachine):
         )
         self._history = history
         self._started = self._now = start
+        self._undrained_since: float | None = None
         self._next_tick = start + TICK_INTERVAL
 
     # --- the model ------------------------------------------------------------------------------
@@ -258,7 +259,14 @@ class CoreBesideAModel(RuleBasedStateMachine):
 
     def _expire(self, *, drained: bool) -> None:
         before = self._seq
-        until = self._now if drained else self._now - DRAIN_GRACE
+        if drained:
+            self._undrained_since = None
+        elif self._undrained_since is None:
+            self._undrained_since = self._now
+        until = self._now
+        if self._undrained_since is not None:
+            patient = self._now < self._undrained_since + DRAIN_GRACE
+            until = float("-inf") if patient else self._now - DRAIN_GRACE
         due = {held.device.revision: held for held in self._present if held.deadline <= until}
         events = self._core.expire(self._now, drained=drained)
         self._fold(events)
