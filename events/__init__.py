@@ -9,7 +9,21 @@ from .errors import (
     RequestRefused,
 )
 from .protocol import Origin, Reason, Topic
-from .records import Added, Bye, Cursor, Device, Event, Removed, StreamMessage, Tick
+from .records import (
+    Added,
+    Bye,
+    Cursor,
+    Device,
+    Event,
+    Live,
+    Record,
+    Removed,
+    Stale,
+    State,
+    Status,
+    StreamMessage,
+    Tick,
+)
 
 __all__ = [
     "Added",
@@ -20,12 +34,17 @@ __all__ = [
     "Device",
     "DevicewatchError",
     "Event",
+    "Live",
     "MessageError",
     "Origin",
     "Reason",
+    "Record",
     "RegistryUnreachable",
     "Removed",
     "RequestRefused",
+    "Stale",
+    "State",
+    "Status",
     "StreamMessage",
     "Tick",
     "Topic",

@@ -29,6 +29,8 @@ MAX_PAGE: Final = 250
 """Devices in one SNAPSHOT reply, or events in one EVENTS reply, at the most: as many as always
 fit into a frame of `MAX_FRAME_BYTES`, since each came in a request of `MAX_REQUEST_BYTES`."""
 
+MAX_DEVICES: Final = 1_000_000
+"""A registry that shows more to a watcher is not believed."""
 MAX_REQUEST_BYTES: Final = 65_536
 """A larger request is answered with `TOO_LARGE`."""
 MAX_FRAME_BYTES: Final = 16 * 1024 * 1024

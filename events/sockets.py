@@ -19,6 +19,11 @@ Socket: TypeAlias = zmq.Socket[bytes]
 RECEIVE_QUEUE: Final = 10_000
 """Messages that ZeroMQ keeps for a reader that is busy; then it drops, and the reader resyncs."""
 
+HEARTBEAT_INTERVAL: Final = 2_000
+HEARTBEAT_TIMEOUT: Final = 6_000
+"""Milliseconds after which a connection that says nothing is given up by both ends, and sought
+anew by this one: TCP by itself would keep it for hours when a cable is pulled (half-open)."""
+
 
 class RequestSocket:
     """A REQ socket that cannot get stuck: asking again gives up on whatever was asked before.
@@ -101,7 +106,10 @@ def _address_error(url: str, why: str) -> AddressError:
 
 
 def connect(context: Context, kind: int, url: str) -> Socket:
-    """Open a socket without linger, bounded in what it keeps and accepts, and connect it."""
+    """Open a socket without linger, bounded in what it keeps and accepts, and connect it.
+
+    A connection that falls silent, though nobody has closed it, is noticed and made anew.
+    """
     try:
         socket = context.socket(kind)
     except zmq.ZMQError as error:  # pyzmq does not say so itself here
@@ -111,6 +119,11 @@ def connect(context: Context, kind: int, url: str) -> Socket:
     socket.linger = 0
     socket.set(zmq.RCVHWM, RECEIVE_QUEUE)
     socket.set(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
+    # What counts is what is set before `connect`. The registry needs no settings of its own: it
+    # is told the time to live with each ping.
+    socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_INTERVAL)
+    socket.set(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT)
+    socket.set(zmq.HEARTBEAT_TTL, HEARTBEAT_TIMEOUT)
     if kind == zmq.SUB:
         socket.set(zmq.SUBSCRIBE, b"")
     try:

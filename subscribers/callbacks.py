@@ -2,9 +2,10 @@
 
 Callbacks are guests (P12). Each has a thread of its own, so that one that blocks, is slow or
 raises holds up nobody else; and yet the next event is told only after every callback is through
-with the one before, so that what is done for a device that comes is done before it goes. A
-callback that is not through within `PATIENCE` is waited for no longer: it falls behind the
-others, keeps a queue of its own, and is one of them again when it has caught up.
+with the one before, so that what is done for a device that comes is done before it goes. There
+is a limit to that: a callback may hold up the others for `PATIENCE` at each event, and for half
+of the time in the long run. Beyond that it is waited for no longer: it falls behind the others,
+and keeps a queue of its own until it has caught up.
 """
 
 import threading
@@ -23,7 +24,10 @@ DeviceCallback: TypeAlias = Callable[[str, str, str], object]
 """Takes device_type, addr and name."""
 
 PATIENCE: Final = 0.05
-"""Seconds that an event waits for the callbacks that are not yet through with the one before."""
+"""Seconds for which one callback may hold up the others at each event."""
+
+CREDIT: Final = 0.5
+"""Seconds for which it may do so in a row; half a second is added every second."""
 
 MAX_BEHIND: Final = 10_000
 """Calls kept for a callback that has fallen behind; what comes after is lost, and logged."""
@@ -133,9 +137,8 @@ class CallbackAdapter:
     def _tell(self, event: Event) -> None:
         lanes = [lane for lane in self._lanes if lane.topic is event.topic]
         prompt = [lane for lane in lanes if lane.put(event)]
-        deadline = time.monotonic() + PATIENCE
         for lane in prompt:
-            lane.wait_until_idle(deadline)
+            lane.wait_until_idle()
 
 
 class _Lane:
@@ -150,6 +153,8 @@ class _Lane:
         self._stopped = False
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._credit = CREDIT
+        self._waited_at = time.monotonic()
 
     def put(self, event: Event) -> bool:
         """Queue a call. False if the callback has fallen behind."""
@@ -174,12 +179,17 @@ class _Lane:
                 self._thread.start()
             return not behind
 
-    def wait_until_idle(self, deadline: float) -> None:
+    def wait_until_idle(self) -> None:
+        """Wait until it has made its calls, as far as patience with it goes."""
+        start = time.monotonic()
+        self._credit = min(CREDIT, self._credit + (start - self._waited_at) / 2)
         with self._changed:
             self._changed.wait_for(
                 lambda: self._stopped or not (self._busy or self._calls),
-                max(0.0, deadline - time.monotonic()),
+                min(PATIENCE, self._credit),
             )
+        self._waited_at = time.monotonic()
+        self._credit = max(0.0, self._credit - (self._waited_at - start))
 
     def stop(self) -> threading.Thread | None:
         """Make no more calls; the thread, if there is one, ends once the present one returns."""

@@ -4,42 +4,74 @@ Theory of operation
 ===================
 
 The mirror makes every decision of a watcher and has no socket, clock, thread or log. Whoever
-drives it (`watch`, or a test) gives it what has arrived, `stream_received` and
+drives it (`watch`, `aio`, or a test) gives it what has arrived, `stream_received` and
 `reply_received`, lets time pass, `advance`, at `next_deadline()` at the latest, and after each
-of these does what `actions()` says and hands on what `next_event()` gives. It must be given
+of these does what `actions()` says and hands on what `next_record()` gives. It must be given
 what has arrived before it is told that time has passed: news that waits unread is not silence.
 
-It goes through four phases:
+It goes through these phases:
 
     ASKING     INFO is asked for, again and again: where is the event stream?
     LISTENING  The stream's socket is new. Its first word proves that the subscription has
                reached the registry, so that nothing after this moment is missed unnoticed.
-    SYNCING    The devices are fetched, page by page, and the stream's events kept meanwhile.
+    REPLAYING  What was missed is fetched from the registry's history, page by page.
+    SYNCING    The devices are fetched, page by page. The stream's events are kept meanwhile.
     LIVE       Each event has the seq after the one before.
 
-A hole in the numbering, or another epoch, leads from LIVE back to SYNCING; silence for three
-ticks, and `bye`, to ASKING. Once the view is back, what was known and what is there are
-compared, and the difference is yielded (P4). A lost link by itself removes no device (P6).
+A hole in the numbering leads from LIVE to REPLAYING and back: nothing is lost (P3). Where the
+history does not reach, or the epoch is another, SYNCING gets the devices anew, and what was known
+and what is there are compared: the difference is yielded, marked as such (P4). Silence for three
+ticks, and `bye`, lead to ASKING. A lost link by itself removes no device (P6). A watcher that
+resumes (`since`) goes through REPLAYING and SYNCING once: the devices as they are now, taken
+back by what has happened since, are those at its cursor.
 
-`devices` and `cursor` are those of the events handed out so far, not of what is still queued
-here: whoever folds the events has exactly that picture.
+What is known, and what is to be handed out, is in `view` and `outbox`. That queue is bounded:
+where a reader is too slow for it, the mirror lets go, and comes back through REPLAYING when
+there is room.
+
+Whatever anybody sends, the mirror raises nothing, grows no further than its limits, and asks no
+more often than its pauses allow: `_retry` pauses after each request that came to nothing, and
+what follows a live view that did not last waits as well (`_ask_after_loss`).
 """
 
 import enum
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from random import random
-from types import MappingProxyType
 from typing import Final, TypeAlias
 
 import attrs
 
 from ..events.codec import decode_event, decode_reply, encode_request
 from ..events.errors import MessageError
-from ..events.messages import ErrorReply, Info, InfoReply, Request, Snapshot, SnapshotReply
-from ..events.protocol import DEFAULT_TICK_INTERVAL, MAX_PAGE, STALE_AFTER_TICKS
-from ..events.records import Bye, Cursor, Device, Event, Tick
-from .snapshot import PagedSnapshot, difference, fold
+from ..events.messages import (
+    CompactedReply,
+    ErrorReply,
+    EventsReply,
+    Info,
+    InfoReply,
+    Replay,
+    Request,
+    Snapshot,
+    SnapshotReply,
+)
+from ..events.protocol import DEFAULT_TICK_INTERVAL, MAX_DEVICES, MAX_PAGE, STALE_AFTER_TICKS
+from ..events.records import (
+    Added,
+    Bye,
+    Cursor,
+    Device,
+    Event,
+    Record,
+    Removed,
+    State,
+    Status,
+    StreamMessage,
+    Tick,
+)
+from .outbox import MAX_WAITING
+from .snapshot import PagedSnapshot
+from .view import View
 
 REPLY_TIMEOUT: Final = 2.0
 """Seconds to wait for a reply before the request is taken for lost."""
@@ -48,8 +80,11 @@ FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
 """Seconds between two attempts, growing from the first to the longest."""
 
-MAX_KEPT: Final = 100_000
-"""Events kept during a snapshot. Losing more than that makes it start anew."""
+MAX_KEPT: Final = 10_000
+"""Events kept while something is fetched. Losing more than that makes it start anew."""
+
+ATTEMPTS: Final = 3
+"""Failed requests after which the registry is looked for anew, stream and all."""
 
 
 class Phase(enum.Enum):
@@ -57,6 +92,7 @@ class Phase(enum.Enum):
 
     ASKING = "asking"
     LISTENING = "listening"
+    REPLAYING = "replaying"
     SYNCING = "syncing"
     LIVE = "live"
 
@@ -85,15 +121,19 @@ class Mirror:
         url: The registry's address: the event stream is on the same host.
         events_url: The event stream's address, where it is not what INFO says: behind a
             tunnel, say.
+        since: Where an earlier watcher stopped; None to begin with the devices that are there.
+        device_type: Follow devices of this type only; None is all of them.
+        existing: Whether to hand out the devices that are there at the beginning.
+        max_waiting: Events that may wait to be handed out.
         jitter: Gives numbers from 0 to 1, which spread out the attempts of many watchers.
 
     Attributes:
         phase: What it is busy with.
         trouble: Why the view is not live, in words; empty while it is.
-        devices: The devices present, by name, after the events handed out: live, read-only.
-        cursor: The place in the event stream after the events handed out; None before the first
-            snapshot.
         discarded: How many messages and replies made no sense.
+
+    Raises:
+        MessageError: `since` cannot be put into a request.
     """
 
     def __init__(
@@ -101,21 +141,25 @@ class Mirror:
         url: str,
         *,
         events_url: str | None = None,
+        since: Cursor | None = None,
+        device_type: str | None = None,
+        existing: bool = True,
+        max_waiting: int = MAX_WAITING,
         jitter: Callable[[], float] = random,
     ) -> None:
+        if since is not None:
+            encode_request(Replay(since.epoch, since.seq))
         self.phase = Phase.ASKING
         self.trouble = f"no registry has answered yet at {url}"
-        self.cursor: Cursor | None = None
         self.discarded = 0
-        self._devices: dict[str, Device] = {}
-        self.devices: Mapping[str, Device] = MappingProxyType(self._devices)
         self._url = url
         self._events_url = events_url
         self._stream_url = ""
         self._jitter = jitter
         self._actions: list[Action] = []
-        self._outbox: deque[tuple[Event, Cursor]] = deque()
-        self._at: Cursor | None = None  # where the queued events lead to
+        self._view = View(
+            since, device_type=device_type, existing=existing, max_waiting=max_waiting
+        )
         self._heard: Cursor | None = None  # where the stream was, by its latest message
         self._kept: deque[Event] = deque(maxlen=MAX_KEPT)
         self._snapshot = PagedSnapshot()
@@ -123,33 +167,57 @@ class Mirror:
         self._heard_at = 0.0
         self._registry_time = 0.0
         self._request: Request = Info()
+        self._ask_at: float | None = None
         self._reply_due: float | None = None
-        self._ask_again_at: float | None = None
-        self._failures = 0
+        self._failures = 0  # requests in a row that came to nothing
+        self._losses = 0  # live views in a row that did not last
+        self._trusted = True  # whether the stream's present socket may be taken up again
 
     def start(self, now: float) -> None:
         """Begin. Called once, before anything else."""
+        self._view.state_since = now
         self._ask(Info(), now)
 
     # --- out ----------------------------------------------------------------------------------
+
+    @property
+    def devices(self) -> Mapping[str, Device]:
+        """The devices present, by name, after what was handed out so far: live, read-only."""
+        return self._view.devices
+
+    @property
+    def cursor(self) -> Cursor | None:
+        """The place in the event stream after what was handed out so far; None before any."""
+        return self._view.cursor
+
+    @property
+    def status(self) -> Status:
+        """What the view is worth now, whatever is still to be handed out."""
+        return self._view.status(self.trouble)
+
+    @property
+    def resumed(self) -> bool | None:
+        """Whether it has gone on at `since`; None before that is known, or without one."""
+        return self._view.resumed
+
+    def set_wall_offset(self, seconds: float) -> None:
+        """Say what to add to the monotonic clock to get the time since 1970, for status."""
+        self._view.wall_offset = seconds
 
     def actions(self) -> list[Action]:
         """What to do now, in order."""
         actions, self._actions = self._actions, []
         return actions
 
-    def next_event(self) -> Event | None:
-        """The next event to hand on; None when there is none for now."""
-        if not self._outbox:
-            return None
-        event, self.cursor = self._outbox.popleft()
-        fold(self._devices, event)
-        return event
+    def next_record(self) -> Record | None:
+        """The next event, or word on the view, to hand on; None when there is none for now."""
+        return self._view.next_record()
 
     def next_deadline(self) -> float:
         """When `advance` has something to do, if nothing arrives until then."""
         silence = None if self.phase is Phase.ASKING else self._silent_at
-        deadlines = (self._reply_due, self._ask_again_at, silence)
+        ask_at = self._ask_at if self._may_ask else None
+        deadlines = (self._reply_due, ask_at, silence)
         return min(deadline for deadline in deadlines if deadline is not None)
 
     # --- in -----------------------------------------------------------------------------------
@@ -161,6 +229,9 @@ class Mirror:
         except MessageError:
             self.discarded += 1
             return
+        if self._is_past(message):
+            self._keep(message)
+            return  # and it is no sign of life
         self._heard = Cursor(message.epoch, message.seq)
         self._heard_at = now
         self._registry_time = message.time
@@ -180,46 +251,89 @@ class Mirror:
             self.discarded += 1
             self._retry(f"the reply of {self._url} makes no sense: {error}", now)
             return
-        if isinstance(reply, InfoReply) and self.phase is Phase.ASKING:
-            self._listen(reply, now)
-        elif isinstance(reply, SnapshotReply) and self.phase is Phase.SYNCING:
-            self._take_page(reply, now)
-        elif isinstance(reply, ErrorReply):
-            self._retry(f"{self._url} refuses: {reply.message} ({reply.code})", now)
-        else:
-            self._retry(f"{self._url} has no event stream; is it an older registry?", now)
+        match self.phase, reply:
+            case Phase.ASKING, InfoReply():
+                self._listen(reply, now)
+            case Phase.REPLAYING, EventsReply():
+                self._take_events(reply, now)
+            case Phase.REPLAYING, CompactedReply():
+                self._view.forget_since()
+                self._ask(self._new_snapshot(), now)
+            case Phase.SYNCING, SnapshotReply():
+                self._take_page(reply, now)
+            case _, ErrorReply():
+                self._retry(f"{self._url} refuses: {reply.message} ({reply.code})", now)
+            case _:
+                self._retry(f"{self._url} has no event stream; is it an older registry?", now)
 
     def advance(self, now: float) -> None:
         """Let time pass, once everything that has arrived has been taken in."""
         if self.phase is not Phase.ASKING and now >= self._silent_at:
             self._lose(f"the event stream at {self._stream_url} is silent", now)
         if self._reply_due is not None and now >= self._reply_due:
-            self._reply_due = None
             self._retry(f"no answer from {self._url}", now)
-        if self._ask_again_at is not None and now >= self._ask_again_at:
+        if self._ask_at is not None and now >= self._ask_at and self._may_ask:
             self._ask(self._request, now)
 
-    # --- finding the registry -----------------------------------------------------------------
+    # --- asking -------------------------------------------------------------------------------
 
     def _ask(self, request: Request, now: float) -> None:
-        self._request = request
-        self._reply_due = now + REPLY_TIMEOUT
-        self._ask_again_at = None
-        self._actions.append(Ask(encode_request(request)))
+        self._ask_after(0.0, request, now)
+        if self._may_ask:
+            self._ask_at = None
+            self._reply_due = now + REPLY_TIMEOUT
+            self._actions.append(Ask(encode_request(request)))
 
-    def _retry(self, why: str, now: float) -> None:
-        """Ask the same again, after a pause that grows with every failure."""
+    def _ask_after(self, pause: float, request: Request, now: float) -> None:
+        self._request = request
+        self._reply_due = None
+        self._ask_at = now + pause
+
+    @property
+    def _may_ask(self) -> bool:
+        """Not for more to hand out, while there is too much of it already."""
+        return self.phase not in (Phase.REPLAYING, Phase.SYNCING) or self._view.has_room
+
+    def _retry(self, why: str, now: float, request: Request | None = None) -> None:
+        """Ask again, after a pause that grows with every failure; at length, look anew."""
         self.trouble = why
-        pause = min(FIRST_PAUSE * 2**self._failures, LONGEST_PAUSE)
-        self._failures = min(self._failures + 1, 10)
-        self._ask_again_at = now + pause * (0.5 + self._jitter() / 2)
+        if self._view.state is State.CONNECTING and not self._failures:
+            self._view.tell_trouble(why, now)
+        self._failures += 1
+        if self.phase is not Phase.ASKING and self._failures >= ATTEMPTS:
+            self.phase = Phase.ASKING
+            self._trusted = False
+            request = Info()
+        self._ask_after(self._pause(self._failures), request or self._request, now)
+
+    def _ask_after_loss(self, request: Request, now: float) -> None:
+        """Ask at once; but after a pause if no live view has lasted lately."""
+        if self._losses > 1:
+            self._ask_after(self._pause(self._losses - 1), request, now)
+        else:
+            self._ask(request, now)
+
+    def _pause(self, failures: int) -> float:
+        pause = min(FIRST_PAUSE * 2.0 ** min(failures - 1, 10), LONGEST_PAUSE)
+        return pause * (0.5 + self._jitter() / 2)
+
+    # --- losing the view, and finding the registry ----------------------------------------------
+
+    def _depart(self, why: str, now: float) -> None:
+        """The view is live no longer."""
+        self.trouble = why
+        self._losses += 1
+        self._view.go_stale(why, now)
 
     def _lose(self, why: str, now: float) -> None:
-        """The view may be out of date: find the registry again. The devices stay (P6)."""
-        self.phase = Phase.ASKING
-        self.trouble = why
-        self._kept.clear()
-        self._ask(Info(), now)
+        """Find the registry again. The devices stay (P6)."""
+        if self.phase is Phase.LIVE:
+            self._depart(why, now)
+            self.phase = Phase.ASKING
+            self._ask_after_loss(Info(), now)
+        elif self.phase is not Phase.ASKING:
+            self.phase = Phase.ASKING
+            self._retry(why, now, Info())
 
     def _listen(self, info: InfoReply, now: float) -> None:
         self._tick_interval = info.tick_interval
@@ -230,6 +344,8 @@ class Mirror:
         self.phase = Phase.LISTENING
         self.trouble = f"nothing heard yet from the event stream at {url}"
         self._stream_url = url
+        self._trusted = True
+        self._heard = None
         self._heard_at = now
         self._actions.append(Listen(url))
 
@@ -240,57 +356,129 @@ class Mirror:
     # --- following the stream -----------------------------------------------------------------
 
     def _follow(self, message: Event | Tick, now: float) -> None:
-        if self.phase is Phase.SYNCING:
-            self._keep(message)
-            if at := self._snapshot.fetched:
-                self._finish_snapshot(at, now)
-        elif not self._hole_before(message):
-            self._go_live()
-            self._take(message)
-        elif self.phase is not Phase.ASKING:
-            self._keep(message)
-            self._start_snapshot("events were missed; fetching the devices", now)
-        elif self._ask_again_at is not None:
-            self._ask(self._request, now)  # someone is there: no need to wait any longer
+        match self.phase:
+            case Phase.LIVE:
+                if now >= self._view.state_since + STALE_AFTER_TICKS * self._tick_interval:
+                    self._losses = 0
+                self._follow_live(message, now)
+            case Phase.REPLAYING | Phase.SYNCING:
+                self._keep(message)
+                if self.phase is Phase.SYNCING and (at := self._snapshot.fetched):
+                    self._finish_snapshot(at, now)
+            case _ if not self._trusted:
+                return
+            case _ if self._view.has_hole_before(message):
+                self._fetch(message, now)
+            case _:
+                self._go_live(now)
+                self._follow_live(message, now)
 
-    def _hole_before(self, message: Event | Tick) -> bool:
-        """Whether something lies between what is known and this message."""
-        if self._at is None or message.epoch != self._at.epoch:
-            return True
-        presumed = message.seq if isinstance(message, Tick) else message.seq - 1
-        return presumed > self._at.seq
+    def _follow_live(self, message: Event | Tick, now: float) -> None:
+        view = self._view
+        if view.has_hole_before(message):
+            why = "events were missed; fetching them"
+        elif isinstance(message, Tick) or message.seq == view.seq:
+            return
+        elif view.full:
+            why = f"the reader is too slow; {view.waiting} events wait for it"
+        elif view.too_large:
+            why = f"{self._url} shows more than {MAX_DEVICES} devices"
+        else:
+            view.put(message)
+            return
+        self._depart(why, now)
+        self._fetch(message, now)
 
-    def _take(self, message: Event | Tick) -> None:
-        if self._at is not None and message.seq > self._at.seq and not isinstance(message, Tick):
-            self._at = Cursor(message.epoch, message.seq)
-            self._outbox.append((message, self._at))
+    def _is_past(self, message: StreamMessage) -> bool:
+        """Whether the stream, or what is known, is further on than this message."""
+        return any(
+            place is not None and place.epoch == message.epoch and place.seq > message.seq
+            for place in (self._heard, self._view.at)
+        )
 
-    def _keep(self, message: Event | Tick) -> None:
-        if not isinstance(message, Tick):
+    def _keep(self, message: StreamMessage) -> None:
+        if self.phase in (Phase.REPLAYING, Phase.SYNCING) and isinstance(message, Added | Removed):
             self._kept.append(message)
 
-    def _go_live(self) -> None:
+    def _kept_of(self, epoch: str) -> list[Event]:
+        by_seq = {event.seq: event for event in self._kept if event.epoch == epoch}
+        return [event for _, event in sorted(by_seq.items())]
+
+    def _go_live(self, now: float) -> None:
         self.phase = Phase.LIVE
         self.trouble = ""
         self._failures = 0
-        self._reply_due = self._ask_again_at = None
+        self._reply_due = self._ask_at = None
+        self._view.go_live(now)
+
+    # --- fetching what was missed -------------------------------------------------------------
+
+    def _fetch(self, message: Event | Tick, now: float) -> None:
+        """Begin to get from what is known to where this message is."""
+        request = self._plan(message.epoch)
+        self._kept.clear()
+        self._keep(message)
+        self._ask_after_loss(request, now)
+
+    def _plan(self, epoch: str) -> Request:
+        """What to ask for: the events since, if the numbering is the same, or the devices."""
+        after = self._view.replay_from(epoch)
+        if after is None:
+            return self._new_snapshot()
+        self.phase = Phase.REPLAYING
+        return Replay(epoch, after, MAX_PAGE)
+
+    def _new_snapshot(self) -> Request:
+        self.phase = Phase.SYNCING
+        self._snapshot = PagedSnapshot()
+        return Snapshot(limit=MAX_PAGE)
+
+    def _plan_anew(self, why: str, now: float) -> None:
+        """What was fetched is of no use."""
+        epoch = self._heard.epoch if self._heard else ""
+        self._retry(why, now, self._plan(epoch))
+
+    def _take_events(self, reply: EventsReply, now: float) -> None:
+        """Hand on what was missed; or, while resuming, keep it until the devices are known."""
+        if not isinstance(self._request, Replay) or not _answers(reply, self._request):
+            self._plan_anew(f"the events that {self._url} replays do not fit together", now)
+            return
+        last = self._request.after + len(reply.events)
+        self._view.replay(reply.events)
+        if reply.events:
+            self._failures = self._losses = 0
+        if self._view.too_large:
+            self._view.forget_since()
+            self._plan_anew(f"{self._url} replays without an end", now)
+        elif last < reply.seq:
+            self._ask(Replay(reply.epoch, last, MAX_PAGE), now)
+        elif self._view.since is not None:
+            self._ask(self._new_snapshot(), now)
+        else:
+            self._catch_up(Cursor(reply.epoch, last), now)
+
+    def _catch_up(self, at: Cursor, now: float) -> None:
+        """Take up the stream where what was fetched ends."""
+        heard = self._heard
+        if heard is None or heard.epoch != at.epoch:
+            self._plan_anew(self._two_epochs, now)
+            return
+        kept = [event for event in self._kept_of(at.epoch) if event.seq > at.seq]
+        self._go_live(now)
+        for event in kept:
+            self._follow(event, now)
+        if self.phase is Phase.LIVE:
+            self._follow_live(Tick(heard.epoch, heard.seq, self._registry_time), now)
+
+    @property
+    def _two_epochs(self) -> str:
+        return f"the stream at {self._stream_url} is not that of the registry at {self._url}"
 
     # --- fetching the devices -----------------------------------------------------------------
 
-    def _start_snapshot(self, why: str, now: float) -> None:
-        self.phase = Phase.SYNCING
-        self.trouble = why
-        self._snapshot = PagedSnapshot()
-        self._ask(Snapshot(limit=MAX_PAGE), now)
-
-    def _restart_snapshot(self, why: str, now: float) -> None:
-        self._snapshot = PagedSnapshot()
-        self._request = Snapshot(limit=MAX_PAGE)
-        self._retry(why, now)
-
     def _take_page(self, page: SnapshotReply, now: float) -> None:
         if not self._snapshot.add(page):
-            self._restart_snapshot("the pages of a snapshot did not fit together", now)
+            self._plan_anew(f"the pages of {self._url} do not fit together", now)
         elif page.next is not None:
             self._ask(Snapshot(after=page.next, limit=MAX_PAGE), now)
         else:
@@ -298,33 +486,30 @@ class Mirror:
 
     def _finish_snapshot(self, at: Cursor, now: float) -> None:
         """Take the snapshot, or wait for an event that is only late, or start anew."""
-        by_seq = {event.seq: event for event in self._kept if event.epoch == at.epoch}
-        kept = [event for _, event in sorted(by_seq.items())]
+        heard, known = self._heard, self._view.at
+        if heard is None or heard.epoch != at.epoch:
+            self._plan_anew(self._two_epochs, now)
+            return
+        if known is not None and known.epoch == at.epoch and known.seq > at.seq:
+            why = f"{self._url} is at {at.seq} and was at {known.seq}: its numbering runs backwards"
+            self._plan_anew(why, now)
+            return
+        kept = self._kept_of(at.epoch)
         devices = self._snapshot.complete(kept)
-        if devices is not None:
-            self._take_snapshot(devices, at, kept, now)
-        elif self._heard is None or self._heard.epoch != at.epoch or self._heard.seq >= at.seq:
-            # The stream is past it, so what is missing was lost.
-            self._restart_snapshot("events were missed while fetching the devices", now)
+        if devices is not None and self._view.take(devices, at, kept, self._registry_time):
+            self._catch_up(at, now)
+        elif heard.seq >= at.seq:  # the stream is past it, so what is missing was lost
+            self._plan_anew("events were missed while fetching the devices", now)
 
-    def _take_snapshot(
-        self, devices: list[Device], cursor: Cursor, kept: list[Event], now: float
-    ) -> None:
-        known = dict(self._devices)
-        for event, _ in self._outbox:
-            fold(known, event)
-        for event in difference(known, self._at, devices, cursor, self._registry_time):
-            self._outbox.append((event, Cursor(event.epoch, event.seq)))
-        self._at = cursor
-        if self._outbox:
-            self._outbox[-1] = (self._outbox[-1][0], cursor)
-        else:
-            self.cursor = cursor
-        self._snapshot = PagedSnapshot()
-        self._kept.clear()
-        self._go_live()
-        for event in kept:
-            self._follow(event, now)
+
+def _answers(reply: EventsReply, request: Replay) -> bool:
+    """Whether a reply is what was asked for: events without a hole, and an end to them."""
+    places = [(event.epoch, event.seq) for event in reply.events]
+    expected = range(request.after + 1, request.after + 1 + len(places))
+    if reply.epoch != request.epoch or places != [(request.epoch, seq) for seq in expected]:
+        return False
+    last = request.after + len(places)
+    return last == reply.seq or (last < reply.seq and bool(places))
 
 
 def _events_url(url: str, info: InfoReply) -> str | None:

@@ -7,12 +7,13 @@ so a device that registers meanwhile is on a later page, or in the events, or in
 always the same one, since `(epoch, revision)` identifies a registration.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 
 import attrs
 
 from ..events.messages import SnapshotReply
-from ..events.protocol import Origin, Reason
+from ..events.protocol import MAX_DEVICES, Origin, Reason
 from ..events.records import Added, Cursor, Device, Event, Removed
 
 
@@ -32,15 +33,23 @@ class PagedSnapshot:
     _devices: dict[int, Device] = attrs.field(factory=dict, init=False)
 
     def add(self, page: SnapshotReply) -> bool:
-        """Take in the next page; False if it does not continue the ones before."""
+        """Take in the next page; False if it does not continue the ones before.
+
+        Each page must have something to say, so that a snapshot comes to an end, whoever sends it.
+        """
         cursor = Cursor(page.epoch, page.seq)
-        if self.first is None:
-            self.first = cursor
-        elif page.epoch != self.first.epoch:
+        first = self.first or cursor
+        before = (self.last or cursor).seq
+        if page.epoch != first.epoch or page.seq < before:
             return False
-        if page.next is not None and self.after is not None and page.next <= self.after:
+        revisions = [self.after or 0, *(device.revision for device in page.devices)]
+        if any(later <= earlier for earlier, later in pairwise(revisions)):
             return False
-        self.last, self.after = cursor, page.next
+        if page.next is not None and (not page.devices or page.next != revisions[-1]):
+            return False
+        if len(self._devices) + len(page.devices) > MAX_DEVICES:
+            return False
+        self.first, self.last, self.after = first, cursor, page.next
         self._devices |= {device.revision: device for device in page.devices}
         return True
 
@@ -88,34 +97,63 @@ def fold(devices: dict[str, Device], event: Event) -> None:
         del devices[device.name]
 
 
+def rewind(devices: Iterable[Device], events: Sequence[Event]) -> list[Device]:
+    """The devices present before these events, in order of revision.
+
+    It can be told since a `removed` carries the whole device (P7).
+
+    Args:
+        devices: Those present after the events.
+        events: In order of seq, without a hole.
+    """
+    present = {device.revision: device for device in devices}
+    for event in reversed(events):
+        if isinstance(event, Added):
+            present.pop(event.device.revision, None)
+        else:
+            present[event.device.revision] = event.device
+    return [device for _, device in sorted(present.items())]
+
+
+def arrivals(devices: Sequence[Device], cursor: Cursor, origin: Origin) -> Iterator[Event]:
+    """The devices, in order of revision, as events that lead to `cursor`.
+
+    Whoever resumes after one of them needs the rest, and then what followed `cursor`.
+    """
+    for index, device in enumerate(devices):
+        last = index == len(devices) - 1
+        place = cursor if last else attrs.evolve(cursor, revision=device.revision)
+        yield Added(
+            cursor.epoch, device.revision, device.registered_at, device, origin, cursor=place
+        )
+
+
 def difference(
-    known: Mapping[str, Device],
-    at: Cursor | None,
-    found: Iterable[Device],
-    cursor: Cursor,
-    time: float,
+    known: Mapping[str, Device], at: Cursor, found: Sequence[Device], cursor: Cursor, time: float
 ) -> Iterator[Event]:
     """The events that lead from the devices known to those found: first whoever left (P9).
 
+    Whoever resumes after one that left, and not the last, begins anew: what the registry has
+    forgotten cannot be taken up in the middle.
+
     Args:
         known: The devices at `at`, by name.
-        at: None if nothing is known yet.
+        at: Where they were known.
         found: The devices at `cursor`, in order of revision.
         cursor: Where the registry is now.
         time: The registry's time when it was last heard, in seconds since 1970.
     """
-    found = list(found)
-    if at is not None:
-        same_epoch = at.epoch == cursor.epoch
-        stayed = {device.revision for device in found} if same_epoch else set()
-        names = {device.name for device in found}
-        addrs = {device.addr for device in found}
-        gone = [device for device in known.values() if device.revision not in stayed]
-        for device in sorted(gone, key=lambda device: device.revision):
-            replaced = device.name in names or device.addr in addrs
-            reason = Reason.REPLACED if replaced else Reason.UNKNOWN
-            yield Removed(at.epoch, at.seq, time, device, reason, Origin.RESYNC)
-    origin = Origin.SNAPSHOT if at is None else Origin.RESYNC
-    for device in found:
-        if at is None or at.epoch != cursor.epoch or device.revision > at.seq:
-            yield Added(cursor.epoch, device.revision, device.registered_at, device, origin)
+    same_epoch = at.epoch == cursor.epoch
+    stayed = {device.revision: device for device in found} if same_epoch else {}
+    gone = [device for device in known.values() if stayed.get(device.revision) != device]
+    came = [device for device in found if not same_epoch or known.get(device.name) != device]
+    all_gone = attrs.evolve(cursor, revision=at.seq if same_epoch else 0) if came else cursor
+    names = {device.name for device in found}
+    addrs = {device.addr for device in found}
+    gone.sort(key=lambda device: device.revision)
+    for index, device in enumerate(gone):
+        replaced = device.name in names or device.addr in addrs
+        reason = Reason.REPLACED if replaced else Reason.UNKNOWN
+        place = all_gone if index == len(gone) - 1 else at
+        yield Removed(at.epoch, at.seq, time, device, reason, Origin.RESYNC, cursor=place)
+    yield from arrivals(came, cursor, Origin.RESYNC)

@@ -7,38 +7,55 @@ loses messages there, and the mirror notices and catches up.
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import Final, Self
+from collections.abc import Callable, Generator, Iterator, Mapping
+from typing import Literal, Self, overload
 
 import zmq
 
-from ..events.errors import AddressError, RegistryUnreachable
-from ..events.logs import get_logger
+from ..events.errors import RegistryUnreachable
 from ..events.protocol import DEFAULT_REGISTRY
-from ..events.records import Cursor, Device, Event
-from ..events.sockets import (
-    Bell,
-    Context,
-    RequestSocket,
-    Socket,
-    check_address,
-    connect,
-    poll_timeout,
-)
-from .mirror import Ask, Listen, Mirror, Phase
+from ..events.records import Added, Cursor, Device, Event, Record, Removed, State, Status
+from ..events.sockets import Bell, Context, check_address, poll_timeout
+from .mirror import Mirror
+from .transport import Transport
 
-_BATCH: Final = 100
-"""Messages of the stream that are read in a row before a reply and the deadlines get their turn."""
 
-log = get_logger(__name__)
+@overload
+def watch(
+    url: str = ...,
+    *,
+    since: Cursor | None = ...,
+    status: Literal[False] = ...,
+    existing: bool = ...,
+    device_type: str | None = ...,
+    context: Context | None = ...,
+    events_url: str | None = ...,
+) -> Generator[Event, None, None]: ...
+
+
+@overload
+def watch(
+    url: str = ...,
+    *,
+    since: Cursor | None = ...,
+    status: Literal[True],
+    existing: bool = ...,
+    device_type: str | None = ...,
+    context: Context | None = ...,
+    events_url: str | None = ...,
+) -> Generator[Record, None, None]: ...
 
 
 def watch(
     url: str = DEFAULT_REGISTRY,
     *,
+    since: Cursor | None = None,
+    status: bool = False,
+    existing: bool = True,
+    device_type: str | None = None,
     context: Context | None = None,
     events_url: str | None = None,
-) -> Iterator[Event]:
+) -> Generator[Record, None, None]:
     """Yield `Added` and `Removed` events: first the devices that are there, then what happens.
 
         for event in watch("tcp://controller:5555"):
@@ -49,19 +66,36 @@ def watch(
 
     Args:
         url: The registry's address.
+        since: Go on after the event that had this `cursor`, in this program or an earlier run of
+            it, with nothing lost and nothing repeated, as far as the registry's history reaches.
+            If it does not, what is known is void: the devices that are there are yielded, with
+            origin `RESYNC`.
+        status: Also yield `Live` whenever the view has become right, and `Stale` whenever it may
+            not be right any longer.
+        existing: Whether to yield the devices that are there at the beginning.
+        device_type: Follow devices of this type only.
         context: ZeroMQ context to open sockets in; None is pyzmq's global one.
         events_url: The event stream's address, if it cannot be reached where the registry says:
             through a tunnel, say.
 
     Raises:
         AddressError: An address makes no sense.
+        MessageError: `since` cannot be put into a request.
     """
-    return _until_done(Watcher(url, context=context, events_url=events_url))
+    watcher = Watcher(
+        url,
+        since=since,
+        existing=existing,
+        device_type=device_type,
+        context=context,
+        events_url=events_url,
+    )
+    return _until_done(watcher, watcher.records() if status else watcher)
 
 
-def _until_done(watcher: "Watcher") -> Iterator[Event]:
+def _until_done(watcher: "Watcher", records: Iterator[Record]) -> Generator[Record, None, None]:
     with watcher:
-        yield from watcher
+        yield from records
 
 
 class Watcher:
@@ -71,38 +105,44 @@ class Watcher:
             for event in watcher:
                 show(watcher.devices)
 
-    One thread at a time may wait for events; `close` and `devices` may be used from any.
+    One thread at a time may wait for events; `close`, `devices` and `status` may be used from any.
 
     Args:
         url: The registry's address.
+        since: Go on after this cursor; see `watch`. `devices` then begins with those that were
+            present at it.
+        existing: Whether to yield the devices that are there at the beginning. `devices` has them
+            either way.
+        device_type: Follow devices of this type only.
         context: ZeroMQ context to open sockets in; None is pyzmq's global one.
         events_url: The event stream's address, if it cannot be reached where the registry says.
 
     Raises:
         AddressError: An address makes no sense.
+        MessageError: `since` cannot be put into a request.
     """
 
     def __init__(
         self,
         url: str = DEFAULT_REGISTRY,
         *,
+        since: Cursor | None = None,
+        existing: bool = True,
+        device_type: str | None = None,
         context: Context | None = None,
         events_url: str | None = None,
     ) -> None:
-        check_address(url)
         if events_url is not None:
             check_address(events_url)
         self._url = url
-        self._mirror = Mirror(url, events_url=events_url)
-        self._context: Context = context or zmq.Context.instance()
-        self._request = RequestSocket(self._context, url)
-        self._stream: Socket | None = None
+        self._mirror = Mirror(
+            url, events_url=events_url, since=since, existing=existing, device_type=device_type
+        )
+        self._transport = Transport(self._mirror, url, context)
         self._bell = Bell()
-        self._started = False
-        self._closing = False
+        self._closed_at: float | None = None
+        self._closed_why = ""
         self._in_use = threading.Lock()
-        self._was_live = False
-        self._was_stale = False
 
     @property
     def devices(self) -> Mapping[str, Device]:
@@ -118,9 +158,28 @@ class Watcher:
         return self._mirror.cursor
 
     @property
+    def status(self) -> Status:
+        """What the view is worth, since when, and why it is not live.
+
+        It is as of the last moment when somebody waited for events, and ahead of `devices` by
+        what has arrived since and was not read yet.
+        """
+        if self._closed_at is not None:
+            return Status(State.CLOSED, self._closed_at, self._closed_why)
+        return self._mirror.status
+
+    @property
+    def resumed(self) -> bool | None:
+        """Whether it has gone on at `since`, so that what was known then still counts.
+
+        None without `since`, and before the view was live; False if the history did not reach.
+        """
+        return self._mirror.resumed
+
+    @property
     def closed(self) -> bool:
         """Whether `close` was called, or the context terminated."""
-        return self._closing
+        return self._closed_at is not None
 
     def connect(self, timeout: float | None = None) -> None:
         """Wait until the view is live. The events so far stay queued for iteration.
@@ -129,13 +188,17 @@ class Watcher:
             timeout: Seconds to wait at the most; None is as long as it takes.
 
         Raises:
-            RegistryUnreachable: It took longer; the message says what was in the way.
+            RegistryUnreachable: It took longer, or the watcher was closed; the message says what
+                was in the way.
         """
-        if not self._work(lambda: self._mirror.phase is Phase.LIVE, timeout) and not self.closed:
-            raise RegistryUnreachable(
-                f"no live view of the registry at {self._url} within {timeout:g} s: "
-                f"{self._mirror.trouble}"
-            )
+        if self._work(lambda: self._mirror.status.state is State.LIVE, timeout):
+            return
+        if self.closed:
+            raise RegistryUnreachable(f"no live view of {self._url}: {self._closed_why}")
+        raise RegistryUnreachable(
+            f"no live view of the registry at {self._url} within {timeout:g} s: "
+            f"{self._mirror.trouble}"
+        )
 
     def get(self, timeout: float | None = None) -> Event | None:
         """The next event.
@@ -146,19 +209,19 @@ class Watcher:
         Returns:
             None if there was none in time, or the watcher is closed.
         """
-        event: Event | None = None
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            record = self._next(deadline)
+            if record is None or isinstance(record, Added | Removed):
+                return record
 
-        def found() -> bool:
-            nonlocal event
-            event = self._mirror.next_event()
-            return event is not None
-
-        self._work(found, timeout)
-        return event
+    def records(self) -> Iterator[Record]:
+        """Iterate over the events, with `Live` and `Stale` among them."""
+        return iter(self._next, None)
 
     def close(self) -> None:
         """End the iteration, wherever it waits, and close the sockets. From any thread."""
-        self._closing = True
+        self._end("it was closed")
         self._bell.ring()
         self._release()
 
@@ -183,16 +246,27 @@ class Watcher:
 
     # --- at work ------------------------------------------------------------------------------
 
+    def _next(self, deadline: float | None = None) -> Record | None:
+        record: Record | None = None
+
+        def found() -> bool:
+            nonlocal record
+            record = self._mirror.next_record()
+            return record is not None
+
+        self._work(found, None if deadline is None else deadline - time.monotonic())
+        return record
+
     def _work(self, done: Callable[[], bool], timeout: float | None) -> bool:
         """Serve the mirror until `done()`; False if time ran out or the watcher was closed."""
         deadline = None if timeout is None else time.monotonic() + timeout
         if not self._in_use.acquire(blocking=False):
-            if self._closing:
+            if self.closed:
                 return False
             raise RuntimeError("another thread is waiting for this watcher's events")
         try:
             in_time = True
-            while not self._closing:
+            while not self.closed:
                 if done():
                     return True
                 if not in_time:
@@ -200,91 +274,40 @@ class Watcher:
                 self._step(deadline)
                 in_time = deadline is None or time.monotonic() < deadline
         except zmq.ContextTerminated:
-            self._closing = True
+            self._end("its ZeroMQ context was terminated")
         finally:
             self._in_use.release()
-            if self._closing:
+            if self.closed:
                 self._release()
         return False
+
+    def _step(self, deadline: float | None) -> None:
+        """Give the mirror the next thing that arrives, or the time."""
+        transport = self._transport
+        if not transport.serve():
+            pause = transport.seconds_to_deadline()
+            if deadline is not None:
+                pause = min(pause, deadline - time.monotonic())
+            self._sleep(pause)
+            transport.serve()
+        transport.advance()
+
+    def _sleep(self, seconds: float) -> None:
+        poller = zmq.Poller()
+        for source in (self._bell.fileno(), *self._transport.sockets):
+            poller.register(source, zmq.POLLIN)
+        poller.poll(poll_timeout(seconds))
+
+    def _end(self, why: str) -> None:
+        if self._closed_at is None:
+            self._closed_why = why
+            self._closed_at = time.time()
 
     def _release(self) -> None:
         """Close the sockets, unless someone is at work: they will do it on their way out."""
         if self._in_use.acquire(blocking=False):
             try:
-                self._request.close()
-                if self._stream is not None:
-                    self._stream.close()
+                self._transport.close()
                 self._bell.close()
             finally:
                 self._in_use.release()
-
-    def _step(self, deadline: float | None) -> None:
-        """Do what the mirror wants, then give it the next thing that arrives, or the time."""
-        mirror = self._mirror
-        if not self._started:
-            self._started = True
-            mirror.start(time.monotonic())
-        self._act()
-        if not self._receive():
-            due = mirror.next_deadline()
-            self._sleep_until(due if deadline is None else min(due, deadline))
-            self._receive()
-        mirror.advance(time.monotonic())
-        if (live := mirror.phase is Phase.LIVE) != self._was_live:
-            self._was_live = live
-            if live and self._was_stale:
-                log.warning("the view is live again", registry=self._url)
-            elif live:
-                log.info("the view is live", registry=self._url)
-            else:
-                log.warning("the view is stale", registry=self._url, why=mirror.trouble)
-                self._was_stale = True
-
-    def _act(self) -> None:
-        for action in self._mirror.actions():
-            self._do(action)
-
-    def _do(self, action: Ask | Listen) -> None:
-        if isinstance(action, Ask):
-            self._request.send(action.request)
-            return
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
-        try:
-            self._stream = connect(self._context, zmq.SUB, action.url)
-        except AddressError as error:  # the registry's fault: the mirror will try again
-            log.warning("the registry names a bad address", registry=self._url, why=str(error))
-
-    def _receive(self) -> bool:
-        """Give the mirror what waits, as far as a batch goes; say whether there was anything.
-
-        The stream comes first: a reply tells of events that the stream may have brought already.
-        """
-        received = False
-        for _ in range(_BATCH):
-            if not self._receive_message():
-                break
-            received = True
-            self._act()
-        reply = self._request.receive()
-        if reply is not None:
-            self._mirror.reply_received(reply, time.monotonic())
-        return received or reply is not None
-
-    def _receive_message(self) -> bool:
-        if self._stream is None:
-            return False
-        try:
-            frames = self._stream.recv_multipart(zmq.NOBLOCK)
-        except zmq.Again:
-            return False
-        self._mirror.stream_received(frames, time.monotonic())
-        return True
-
-    def _sleep_until(self, due: float) -> None:
-        poller = zmq.Poller()
-        for source in (self._bell.fileno(), self._request.waiting, self._stream):
-            if source is not None:
-                poller.register(source, zmq.POLLIN)
-        poller.poll(poll_timeout(due - time.monotonic()))

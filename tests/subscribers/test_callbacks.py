@@ -94,6 +94,27 @@ def test_one_that_blocks_stops_neither_the_registry_nor_the_others(
     wait_until(lambda: blocking_calls == names)
 
 
+def test_one_that_is_slow_does_not_set_the_pace_for_the_others(
+    registry: DeviceRegistry, client: RawClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("devicewatch.subscribers.callbacks.CREDIT", 0.1)
+    new, on_new = recorder()
+    pause = threading.Event()
+    slow_calls: list[str] = []
+
+    def slow(device_type: str, addr: str, name: str) -> None:
+        pause.wait(0.04)  # just less than an event would wait for it
+        slow_calls.append(name)
+
+    registry.add_new_device_callback(slow)
+    registry.add_new_device_callback(on_new)
+    for number in range(40):
+        client.register(f"tcp://a:{number}")
+    names = [new.get(timeout=PATIENCE)[2] for _ in range(40)]
+    assert len(slow_calls) < 20, "everyone else had to wait for it"
+    wait_until(lambda: slow_calls == names)
+
+
 def test_what_is_done_for_a_new_device_is_done_before_it_goes(
     registry: DeviceRegistry, client: RawClient
 ) -> None:

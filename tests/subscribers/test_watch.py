@@ -1,33 +1,17 @@
-"""Watchers on real sockets."""
+"""`watch` and `Watcher`: threads, and how they end. What both kinds share: `test_watchers`."""
 
 import gc
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 import zmq
 
-from devicewatch.events import (
-    Added,
-    AddressError,
-    Event,
-    Origin,
-    Reason,
-    RegistryUnreachable,
-    Removed,
-)
+from devicewatch.events import Live, RegistryUnreachable, State
 from devicewatch.registry import DeviceRegistry
 from devicewatch.subscribers import Watcher, watch
-from tests.support.live import (
-    PATIENCE,
-    RawClient,
-    free_port,
-    raw_client,
-    silent_registry,
-    wait_until,
-)
+from tests.support.live import PATIENCE, RawClient, raw_client, wait_until
 
 Context = zmq.Context[zmq.Socket[bytes]]
 
@@ -44,60 +28,6 @@ def watcher(context: Context, registry: DeviceRegistry) -> Iterator[Watcher]:
         yield watcher
 
 
-def get(watcher: Watcher) -> Event:
-    event = watcher.get(PATIENCE)
-    assert event is not None
-    return event
-
-
-# --- what it yields ------------------------------------------------------------------------------
-
-
-def test_first_what_is_there_then_what_happens(client: RawClient, watcher: Watcher) -> None:
-    client.register("tcp://a:1", "one")
-    uuid = client.register("tcp://a:2", "two")["uuid"]
-    first, second = get(watcher), get(watcher)
-    assert [(e.device.name, e.seq, e.origin) for e in (first, second)] == [
-        ("one", 1, Origin.SNAPSHOT),
-        ("two", 2, Origin.SNAPSHOT),
-    ]
-    client.register("tcp://a:3", "three")
-    client.ask("UNREGISTER", {"uuid": uuid})
-    third, fourth = get(watcher), get(watcher)
-    assert isinstance(third, Added)
-    assert (third.device.name, third.seq, third.origin) == ("three", 3, Origin.LIVE)
-    assert isinstance(fourth, Removed)
-    assert (fourth.device, fourth.reason) == (second.device, Reason.UNREGISTERED)
-
-
-def test_its_devices_are_those_of_the_events_yielded_so_far(
-    client: RawClient, watcher: Watcher
-) -> None:
-    assert watcher.cursor is None
-    for number in range(3):
-        client.register(f"tcp://a:{number}")
-    devices = watcher.devices
-    assert dict(devices) == {}
-    for number in range(3):
-        event = get(watcher)
-        assert list(devices) == [f"camera-{n}" for n in range(number + 1)]
-        assert devices[event.device.name] == event.device
-    assert watcher.cursor is not None
-    assert watcher.cursor.seq == 3
-
-
-def test_nothing_that_happens_after_connecting_is_missed(
-    client: RawClient, watcher: Watcher
-) -> None:
-    watcher.connect(PATIENCE)
-    uuid = client.register("tcp://a:1")["uuid"]
-    client.ask("UNREGISTER", {"uuid": uuid})
-    assert [(type(e), e.origin) for e in (get(watcher), get(watcher))] == [
-        (Added, Origin.LIVE),
-        (Removed, Origin.LIVE),
-    ]
-
-
 def test_the_function_yields_the_same(client: RawClient, registry: DeviceRegistry) -> None:
     client.register("tcp://a:1", "cam")
     events = watch(registry.url)
@@ -106,143 +36,16 @@ def test_the_function_yields_the_same(client: RawClient, registry: DeviceRegistr
     gc.collect()
 
 
-def test_several_watchers_see_the_same_stream(
-    client: RawClient, registry: DeviceRegistry, context: Context
+def test_the_function_tells_its_status_if_asked(
+    client: RawClient, registry: DeviceRegistry
 ) -> None:
-    with Watcher(registry.url, context=context) as early:
-        early.connect(PATIENCE)
-        client.register("tcp://a:1")
-        with Watcher(registry.url, context=context) as late:
-            late.connect(PATIENCE)
-            client.register("tcp://a:2")
-            assert [get(early).device for _ in range(2)] == [get(late).device for _ in range(2)]
-            assert early.devices == late.devices
-            assert early.cursor == late.cursor
-
-
-def test_more_devices_than_fit_on_a_page(client: RawClient, watcher: Watcher) -> None:
-    for number in range(505):
-        client.register(f"tcp://a:{number}")
-    assert [get(watcher).seq for _ in range(505)] == list(range(1, 506))
-
-
-def test_a_watcher_may_start_before_the_registry(context: Context) -> None:
-    port = free_port()
-    with Watcher(f"tcp://127.0.0.1:{port}", context=context) as watcher:
-        assert watcher.get(0.2) is None
-        with (
-            DeviceRegistry(addr="127.0.0.1", port=port, events_port="0") as registry,
-            raw_client(context, registry.url) as client,
-        ):
-            client.register("tcp://a:1", "cam")
-            assert get(watcher).device.name == "cam"
-
-
-def test_after_a_restart_the_difference_is_yielded(context: Context) -> None:
-    port, events_port = free_port(), free_port()
-
-    def registry() -> DeviceRegistry:
-        return DeviceRegistry(
-            addr="127.0.0.1", port=port, events_port=events_port, tick_interval=0.1
-        )
-
-    with registry() as first, Watcher(first.url, context=context) as watcher:
-        with raw_client(context, first.url) as client:
-            client.register("tcp://a:1", "stays")
-            client.register("tcp://a:2", "goes")
-        before = [get(watcher), get(watcher)]
-        first.stop()
-        with registry() as second:
-            with raw_client(context, second.url) as client:
-                client.register("tcp://a:1", "stays")
-                events = [get(watcher) for _ in range(3)]
-            assert all(event.origin is Origin.RESYNC for event in events)
-            gone = events[:2]
-            assert [event.device for event in gone] == [event.device for event in before]
-            assert [event.reason for event in gone if isinstance(event, Removed)] == [
-                Reason.REPLACED,
-                Reason.UNKNOWN,
-            ]
-            assert list(watcher.devices) == ["stays"]
-
-
-def test_messages_dropped_by_the_network_are_made_up_for(
-    client: RawClient, watcher: Watcher, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """P5: even if the last message was lost, the next tick shows it."""
-    watcher.connect(PATIENCE)
-    with monkeypatch.context() as patch:
-        patch.setattr(watcher._mirror, "stream_received", lambda frames, now: None)
-        client.register("tcp://a:1", "cam")
-        assert watcher.get(0.05) is None
-    event = get(watcher)
-    assert (event.device.name, event.origin) == ("cam", Origin.RESYNC)
-
-
-def test_the_event_stream_may_be_elsewhere_than_the_registry_says(
-    registry: DeviceRegistry, client: RawClient, context: Context
-) -> None:
-    frontend, backend = context.socket(zmq.XPUB), context.socket(zmq.XSUB)
-    port = frontend.bind_to_random_port("tcp://127.0.0.1")
-    backend.connect(registry.events_url)
-    done = threading.Event()
-
-    def tunnel() -> None:
-        while not done.is_set():
-            for source, target in ((frontend, backend), (backend, frontend)):
-                if source.poll(5):
-                    target.send_multipart(source.recv_multipart())
-        frontend.close(linger=0)
-        backend.close(linger=0)
-
-    thread = threading.Thread(target=tunnel)
-    thread.start()
-    try:
-        with Watcher(
-            registry.url, context=context, events_url=f"tcp://127.0.0.1:{port}"
-        ) as watcher:
-            watcher.connect(PATIENCE)
-            client.register("tcp://a:1", "cam")
-            assert get(watcher).origin is Origin.LIVE
-    finally:
-        done.set()
-        thread.join()
-
-
-def test_a_registry_that_names_a_bad_address_is_asked_again(
-    context: Context, caplog: pytest.LogCaptureFixture
-) -> None:
-    info = (
-        b'{"event":"INFO","payload":{"version":1,"epoch":"e","seq":0,"devices":0,'
-        b'"tick_interval":0.02,"uptime":1,"history":0,"events_url":"nonsense"}}'
-    )
-    with silent_registry(context, info) as url, Watcher(url, context=context) as watcher:
-        assert watcher.get(0.3) is None
-    assert caplog.text.count("names a bad address") >= 2
-
-
-# --- waiting and ending --------------------------------------------------------------------------
-
-
-def test_what_does_not_come_in_time_is_none(watcher: Watcher) -> None:
-    assert watcher.get(0.05) is None
-
-
-def test_an_unreachable_registry_is_named_with_what_was_in_the_way(context: Context) -> None:
-    url = f"tcp://127.0.0.1:{free_port()}"
-    with (
-        Watcher(url, context=context) as watcher,
-        pytest.raises(RegistryUnreachable, match=f"{url} within 0.1 s: no registry has answered"),
-    ):
-        watcher.connect(0.1)
-
-
-@pytest.mark.parametrize("options", [{"url": "controller"}, {"events_url": "tcp://controller"}])
-def test_an_address_that_makes_no_sense_is_an_error_at_once(options: dict[str, Any]) -> None:
-    with pytest.raises(AddressError):
-        Watcher(**options)
-    with pytest.raises(AddressError):
-        watch(**options)
+    client.register("tcp://a:1", "cam")
+    records = watch(registry.url, status=True)
+    first, second = next(records), next(records)
+    assert first.cursor.seq == 1
+    assert isinstance(second, Live)
+    del records
+    gc.collect()
 
 
 def test_close_from_another_thread_ends_the_iteration(watcher: Watcher) -> None:
@@ -261,7 +64,8 @@ def test_close_from_another_thread_ends_the_iteration(watcher: Watcher) -> None:
     thread.join()
     assert watcher.closed
     assert watcher.get() is None
-    watcher.connect()
+    with pytest.raises(RegistryUnreachable, match="it was closed"):
+        watcher.connect()
     watcher.close()
 
 
@@ -281,7 +85,8 @@ def test_terminating_the_context_ends_the_iteration(registry: DeviceRegistry) ->
     watcher.connect(PATIENCE)
     threading.Timer(0.05, mine.term).start()
     assert list(watcher) == []
-    assert watcher.closed
+    assert watcher.status.state is State.CLOSED
+    assert watcher.status.why == "its ZeroMQ context was terminated"
 
 
 def test_only_one_thread_at_a_time_may_wait(watcher: Watcher) -> None:

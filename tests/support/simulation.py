@@ -2,7 +2,8 @@
 
 The registry is a real `RegistryCore`, each watcher a real `Mirror`, and every byte between them
 goes through the real codec. In place of the network there is an agenda of what arrives when, and
-a `Link` per watcher for a test to break. Time passes only in `Simulation.run` and `run_until`.
+a `Link` per watcher for a test to break (`follower`). Time passes only in `Simulation.run` and
+`run_until`.
 
     simulation = Simulation()
     simulation.register("camera")
@@ -14,140 +15,23 @@ a `Link` per watcher for a test to break. Time passes only in `Simulation.run` a
 import heapq
 from collections.abc import Callable
 from itertools import count
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
-from devicewatch.events.codec import (
-    decode_reply,
-    decode_request,
-    encode_event,
-    encode_reply,
-    encode_request,
-)
+from devicewatch.events.codec import decode_reply, decode_request, encode_reply, encode_request
 from devicewatch.events.messages import Register, RegisterAck, Reply, Request, Unregister
+from devicewatch.events.protocol import DEFAULT_HISTORY
 from devicewatch.events.records import Added, Event, Removed, StreamMessage
 from devicewatch.registry.core import CoreSettings, RegistryCore
-from devicewatch.subscribers.mirror import Ask, Mirror
+from devicewatch.subscribers.mirror import Mirror
+
+from .follower import Follower, Link
 
 URL: Final = "tcp://registry:5555"
 WALL_OFFSET: Final = 1_700_000_000.0
 LONG: Final = 86_400.0
 """A lease that outlasts a test."""
-
-
-@attrs.define
-class Link:
-    """The network between one watcher and the registry.
-
-    Attributes:
-        cut: Nothing gets through, and what is on its way is lost.
-        drops: How many of the next messages of the stream get lost.
-        lost_replies: How many of the next replies get lost.
-    """
-
-    cut: bool = False
-    drops: int = 0
-    lost_replies: int = 0
-
-    def heal(self) -> None:
-        self.cut, self.drops, self.lost_replies = False, 0, 0
-
-
-class Follower:
-    """A mirror and its sockets.
-
-    Attributes:
-        mirror: What it makes of it all.
-        link: Its network.
-        asked: Every request it has made.
-    """
-
-    def __init__(self, simulation: "Simulation", mirror: Mirror) -> None:
-        self.mirror = mirror
-        self.link = Link()
-        self.asked: list[Request] = []
-        self._simulation = simulation
-        self._question = 0  # number of the latest request, to tell its reply from older ones
-        self._socket = 0  # number of the stream's latest socket
-        self._subscribed_to: str | None = None
-        mirror.start(simulation.now)
-        self.act()
-
-    def take(self, limit: int | None = None) -> list[Event]:
-        """Read the events that are there, or the first `limit` of them."""
-        taken: list[Event] = []
-        while limit is None or len(taken) < limit:
-            event = self.mirror.next_event()
-            if event is None:
-                break
-            taken.append(event)
-        return taken
-
-    def act(self) -> bool:
-        """Do what the mirror wants; say whether there was anything."""
-        actions = self.mirror.actions()
-        for action in actions:
-            if isinstance(action, Ask):
-                self._ask(action.request)
-            else:
-                self._listen(action.url)
-        return bool(actions)
-
-    def advance(self) -> None:
-        """Let the mirror notice the time, due or not, as a watcher does in each of its turns."""
-        now = self._simulation.now
-        self.mirror.advance(now)
-        acted = self.act()
-        assert acted or self.mirror.next_deadline() > now, "the mirror spins"
-
-    def hear(self, message: StreamMessage, events_url: str) -> None:
-        """The registry has published something."""
-        if self._subscribed_to != events_url:
-            return
-        if self.link.drops:
-            self.link.drops -= 1
-            return
-        socket, frames = self._socket, encode_event(message)
-
-        def arrive() -> None:
-            if socket == self._socket:
-                self.mirror.stream_received(frames, self._simulation.now)
-                self.act()
-
-        self._simulation.send(self.link, arrive)
-
-    def _ask(self, request: bytes) -> None:
-        self._question += 1
-        question = self._question
-        self.asked.append(decode_request([request]))
-
-        def arrive() -> None:
-            reply = self._simulation.answer(request)
-            if reply is None:
-                return
-            if self.link.lost_replies:
-                self.link.lost_replies -= 1
-                return
-            self._simulation.send(self.link, lambda: self._answered(question, reply))
-
-        self._simulation.send(self.link, arrive)
-
-    def _answered(self, question: int, reply: bytes) -> None:
-        if question == self._question:
-            self.mirror.reply_received([reply], self._simulation.now)
-            self.act()
-
-    def _listen(self, url: str) -> None:
-        self._socket += 1
-        socket, self._subscribed_to = self._socket, None
-
-        def arrive() -> None:
-            if socket == self._socket:
-                self._subscribed_to = url
-                self._simulation.greet(url)
-
-        self._simulation.send(self.link, arrive)
 
 
 class Simulation:
@@ -156,22 +40,38 @@ class Simulation:
     Args:
         tick_interval: Seconds between two ticks.
         delay: Seconds that whatever is sent takes to arrive.
+        history: How many events the registry keeps for replay.
+        new_core: Makes the registry; takes what `RegistryCore` takes.
 
     Attributes:
         now: Seconds on everybody's monotonic clock.
-        core: The registry; a new one after each restart.
+        core: The registry; a new one after each restart, unless it kept its state.
         up: Whether it runs.
+        away: The time spans in which it stood still, or was down and kept its state.
         followers: Everyone who follows it.
         published: Every event so far, of all epochs.
+        on_publish: Who is told of each event.
     """
 
-    def __init__(self, tick_interval: float = 1.0, delay: float = 0.01) -> None:
+    def __init__(
+        self,
+        tick_interval: float = 1.0,
+        delay: float = 0.01,
+        history: int = DEFAULT_HISTORY,
+        new_core: type[RegistryCore] = RegistryCore,
+    ) -> None:
         self.now = 1000.0
         self.up = True
+        self.away: list[tuple[float, float]] = []
         self.followers: list[Follower] = []
         self.published: list[Event] = []
-        self._tick_interval = tick_interval
+        self.on_publish: list[Callable[[Event], None]] = [self.published.append]
+        self.wall_offset = WALL_OFFSET
+        self._settings = CoreSettings(tick_interval=tick_interval, history=history)
+        self._new = new_core
         self._delay = delay
+        self._still_since: float | None = None
+        self._waiting: list[tuple[bytes, Callable[[bytes], None]]] = []
         self._lives = count(1)
         self._uuids = count(1)
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
@@ -181,7 +81,7 @@ class Simulation:
     # --- the registry -------------------------------------------------------------------------
 
     def request(self, request: Request) -> Reply:
-        """A device's request and its reply: devices have perfect links."""
+        """A request and its reply, at once: over a perfect link."""
         reply = self.answer(encode_request(request))
         assert reply is not None, "the registry is down"
         return decode_reply([reply])
@@ -193,10 +93,11 @@ class Simulation:
         *,
         overwrite: bool = False,
         alive_timeout: float = LONG,
+        device_type: str = "camera",
     ) -> str:
         """A device registers, at an address after its name if none is given. Gives its uuid."""
         addr = f"tcp://{name}:1" if addr is None else addr
-        reply = self.request(Register("camera", addr, name, overwrite, alive_timeout))
+        reply = self.request(Register(device_type, addr, name, overwrite, alive_timeout))
         assert isinstance(reply, RegisterAck)
         return reply.uuid
 
@@ -205,14 +106,52 @@ class Simulation:
 
     def stop(self, *, orderly: bool = True) -> None:
         """The registry stops. Unless `orderly`, it has no time to say `bye`."""
+        self.resume()
         if orderly:
             self._publish(self.core.bye(self.now))
         self.up = False
+        self._still_since = self.now
 
-    def start(self, events_port: int = 5556) -> None:
-        """A new registry starts, knowing nothing of the one before."""
-        self.core = self._new_core(events_port)
+    def start(self, events_port: int = 5556, *, keep: bool = False) -> None:
+        """A registry starts, knowing nothing of the one before, or, with `keep`, everything."""
+        assert self._still_since is not None
+        if keep:
+            self.away.append((self._still_since, self.now))
+        else:
+            self.core = self._new_core(events_port)
+        self._still_since = None
         self.up = True
+        self._go_on()
+
+    def pause(self) -> None:
+        """The registry's process is stopped; what arrives waits in its socket."""
+        if self.up and self._still_since is None:
+            self._still_since = self.now
+
+    def resume(self) -> None:
+        """It goes on."""
+        if self.up and self._still_since is not None:
+            self.away.append((self._still_since, self.now))
+            self._still_since = None
+            self._go_on()
+
+    @property
+    def running(self) -> bool:
+        """Whether the registry does anything."""
+        return self.up and self._still_since is None
+
+    def set_wall_clock(self, seconds: float) -> None:
+        """Somebody sets everyone's clock."""
+        self.wall_offset += seconds
+
+    def receive(self, frame: bytes, respond: Callable[[bytes], None]) -> None:
+        """A request has reached the registry's socket."""
+        if self.running:
+            reply = self.answer(frame)
+            assert reply is not None
+            respond(reply)
+        elif self.up:
+            self._waiting.append((frame, respond))
 
     def answer(self, frame: bytes) -> bytes | None:
         """The registry's reply to a request; None if it is down."""
@@ -225,34 +164,56 @@ class Simulation:
 
     def greet(self, events_url: str) -> None:
         """Someone has subscribed."""
-        if self.up and events_url == self._events_url:
+        if self.running and events_url == self.events_url:
             self._publish(self.core.greet(self.now))
 
     @property
-    def _events_url(self) -> str:
+    def events_url(self) -> str:
+        """Where it publishes."""
         return f"tcp://registry:{self.core.settings.events_port}"
 
     def _new_core(self, events_port: int) -> RegistryCore:
-        core = RegistryCore(
+        core = self._new(
             f"epoch-{next(self._lives)}",
             self.now,
-            CoreSettings(tick_interval=self._tick_interval, events_port=events_port),
+            attrs.evolve(self._settings, events_port=events_port),
             new_uuid=lambda: f"uuid-{next(self._uuids)}",
         )
-        core.wall_offset = WALL_OFFSET
+        core.wall_offset = self.wall_offset
         return core
+
+    def _go_on(self) -> None:
+        self._attend()
+        waiting, self._waiting = self._waiting, []
+        for frame, respond in waiting:
+            self.receive(frame, respond)
 
     def _publish(self, message: StreamMessage) -> None:
         if isinstance(message, Added | Removed):
-            self.published.append(message)
+            for tell in self.on_publish:
+                tell(message)
         for follower in self.followers:
-            follower.hear(message, self._events_url)
+            follower.hear(message)
+
+    def _attend(self) -> None:
+        if hasattr(self.core, "attend"):
+            self.core.attend(self.now)
+
+    def _serve(self) -> None:
+        """A round of the registry's loop."""
+        self.core.wall_offset = self.wall_offset
+        self._attend()
+        while events := self.core.expire(self.now):
+            for event in events:
+                self._publish(event)
+        if tick := self.core.tick(self.now):
+            self._publish(tick)
 
     # --- those who follow it ------------------------------------------------------------------
 
-    def follow(self) -> Follower:
+    def follow(self, new_mirror: type[Mirror] = Mirror, **options: Any) -> Follower:
         """Someone starts to follow the registry."""
-        follower = Follower(self, Mirror(URL, jitter=lambda: 0.5))
+        follower = Follower(self, new_mirror(URL, jitter=lambda: 0.5, **options))
         self.followers.append(follower)
         return follower
 
@@ -263,7 +224,7 @@ class Simulation:
         """Whether anything is on its way."""
         return bool(self._agenda)
 
-    def send(self, link: Link, arrive: Callable[[], None]) -> None:
+    def send(self, link: Link, arrive: Callable[[], None], late: float = 0.0) -> None:
         """Let something happen at the other end of a link, unless that is cut by then."""
 
         def unless_cut() -> None:
@@ -271,7 +232,11 @@ class Simulation:
                 arrive()
 
         if not link.cut:
-            heapq.heappush(self._agenda, (self.now + self._delay, next(self._order), unless_cut))
+            self.at(self.now + self._delay + late, unless_cut)
+
+    def at(self, time: float, happen: Callable[[], None]) -> None:
+        """Let something happen at a time."""
+        heapq.heappush(self._agenda, (time, next(self._order), happen))
 
     def run(self, seconds: float) -> None:
         """Let time pass."""
@@ -289,10 +254,12 @@ class Simulation:
             self._run_to(due)
 
     def _next_due(self) -> float:
-        deadlines = [follower.mirror.next_deadline() for follower in self.followers]
+        deadlines = [
+            follower.mirror.next_deadline() for follower in self.followers if not follower.paused
+        ]
         if self._agenda:
             deadlines.append(self._agenda[0][0])
-        if self.up:
+        if self.running:
             deadlines.append(self.core.next_deadline())
         return min(deadlines, default=float("inf"))
 
@@ -301,10 +268,7 @@ class Simulation:
         while self._agenda and self._agenda[0][0] <= self.now:
             _, _, happen = heapq.heappop(self._agenda)
             happen()
-        if self.up:
-            for event in self.core.expire(self.now):
-                self._publish(event)
-            if tick := self.core.tick(self.now):
-                self._publish(tick)
+        if self.running:
+            self._serve()
         for follower in self.followers:
             follower.advance()

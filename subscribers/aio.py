@@ -1,0 +1,319 @@
+"""`awatch()` and `AsyncWatcher`: follow a registry from an asyncio program.
+
+One task reads the sockets, and hands what the mirror makes of it to whoever waits: a reader that
+is cancelled can so lose nothing, since an event is taken from the mirror in the very step in
+which it is returned. The task goes on reading while nobody waits, so that `status` is always up
+to date; events wait in the mirror's queue, which is bounded: a reader who is too slow for it
+gets what it missed from the registry's history, or the difference.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from typing import Literal, Self, overload
+
+import zmq
+
+from ..events.aio import wait_readable
+from ..events.errors import RegistryUnreachable
+from ..events.protocol import DEFAULT_REGISTRY
+from ..events.records import Added, Cursor, Device, Event, Record, Removed, State, Status
+from ..events.sockets import Bell, Context, check_address
+from .mirror import Mirror
+from .transport import Transport
+
+
+@overload
+def awatch(
+    url: str = ...,
+    *,
+    since: Cursor | None = ...,
+    status: Literal[False] = ...,
+    existing: bool = ...,
+    device_type: str | None = ...,
+    context: Context | None = ...,
+    events_url: str | None = ...,
+) -> AsyncGenerator[Event, None]: ...
+
+
+@overload
+def awatch(
+    url: str = ...,
+    *,
+    since: Cursor | None = ...,
+    status: Literal[True],
+    existing: bool = ...,
+    device_type: str | None = ...,
+    context: Context | None = ...,
+    events_url: str | None = ...,
+) -> AsyncGenerator[Record, None]: ...
+
+
+def awatch(
+    url: str = DEFAULT_REGISTRY,
+    *,
+    since: Cursor | None = None,
+    status: bool = False,
+    existing: bool = True,
+    device_type: str | None = None,
+    context: Context | None = None,
+    events_url: str | None = None,
+) -> AsyncGenerator[Record, None]:
+    """`watch()` for asyncio: the same events, options and promises.
+
+        async for event in awatch("tcp://controller:5555"):
+            print(event.topic, event.device.name)
+
+    Cancel the task that iterates to end it; after a `break`, its sockets are closed once the event
+    loop gets round to it, or at once with `contextlib.aclosing`. For a view that can be closed, or
+    asked for its devices, see `AsyncWatcher`.
+
+    Args:
+        url: The registry's address.
+        since: Go on after this cursor; see `watch`.
+        status: Also yield `Live` and `Stale`.
+        existing: Whether to yield the devices that are there at the beginning.
+        device_type: Follow devices of this type only.
+        context: ZeroMQ context (a plain one) to open sockets in; None is pyzmq's global one.
+        events_url: The event stream's address, if it cannot be reached where the registry says.
+
+    Raises:
+        AddressError: An address makes no sense.
+        MessageError: `since` cannot be put into a request.
+    """
+    watcher = AsyncWatcher(
+        url,
+        since=since,
+        existing=existing,
+        device_type=device_type,
+        context=context,
+        events_url=events_url,
+    )
+    return _until_done(watcher, watcher.records() if status else watcher)
+
+
+async def _until_done(
+    watcher: "AsyncWatcher", records: AsyncIterator[Record]
+) -> AsyncGenerator[Record, None]:
+    async with watcher:
+        async for record in records:
+            yield record
+
+
+class AsyncWatcher:
+    """`Watcher` for asyncio: an asynchronous iterator of events, and the devices they lead to.
+
+        async with AsyncWatcher("tcp://controller:5555") as watcher:
+            async for event in watcher:
+                show(watcher.devices)
+
+    It belongs to the event loop in which it is first used, and one task at a time may wait for
+    events. Any wait may be cancelled, and loses nothing. Close it before its context is
+    terminated from the event loop's thread, which would wait for it in vain.
+
+    Args:
+        url: The registry's address.
+        since: Go on after this cursor; see `watch`.
+        existing: Whether to yield the devices that are there at the beginning.
+        device_type: Follow devices of this type only.
+        context: ZeroMQ context (a plain one) to open sockets in; None is pyzmq's global one.
+        events_url: The event stream's address, if it cannot be reached where the registry says.
+
+    Raises:
+        AddressError: An address makes no sense.
+        MessageError: `since` cannot be put into a request.
+    """
+
+    def __init__(
+        self,
+        url: str = DEFAULT_REGISTRY,
+        *,
+        since: Cursor | None = None,
+        existing: bool = True,
+        device_type: str | None = None,
+        context: Context | None = None,
+        events_url: str | None = None,
+    ) -> None:
+        if events_url is not None:
+            check_address(events_url)
+        self._url = url
+        self._mirror = Mirror(
+            url, events_url=events_url, since=since, existing=existing, device_type=device_type
+        )
+        self._transport = Transport(self._mirror, url, context)
+        self._bell = Bell()  # wakes the task
+        self._news = asyncio.Event()  # wakes whoever waits
+        self._task: asyncio.Task[None] | None = None
+        self._closed_at: float | None = None
+        self._closed_why = ""
+        self._error: Exception | None = None  # our own fault
+
+    @property
+    def devices(self) -> Mapping[str, Device]:
+        """The devices present, by name, after the events yielded so far: live, read-only."""
+        return self._mirror.devices
+
+    @property
+    def cursor(self) -> Cursor | None:
+        """The place in the event stream after the events yielded so far; None before any."""
+        return self._mirror.cursor
+
+    @property
+    def status(self) -> Status:
+        """What the view is worth, since when, and why it is not live.
+
+        It is up to date, and so ahead of `devices` by the events that were not read yet.
+        """
+        if self._closed_at is not None:
+            return Status(State.CLOSED, self._closed_at, self._closed_why)
+        return self._mirror.status
+
+    @property
+    def resumed(self) -> bool | None:
+        """Whether it has gone on at `since`; see `Watcher.resumed`."""
+        return self._mirror.resumed
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called, or the context terminated."""
+        return self._closed_at is not None
+
+    async def connect(self, timeout: float | None = None) -> None:
+        """Wait until the view is live. The events so far stay queued for iteration.
+
+        Args:
+            timeout: Seconds to wait at the most; None is as long as it takes.
+
+        Raises:
+            RegistryUnreachable: It took longer, or the watcher was closed; the message says what
+                was in the way.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                while self.status.state is not State.LIVE:
+                    if not await self._wait():
+                        raise RegistryUnreachable(
+                            f"no live view of {self._url}: {self._closed_why}"
+                        )
+        except TimeoutError as error:
+            if isinstance(error, RegistryUnreachable):
+                raise
+            raise RegistryUnreachable(
+                f"no live view of the registry at {self._url} within {timeout:g} s: "
+                f"{self._mirror.trouble}"
+            ) from None
+
+    async def get(self, timeout: float | None = None) -> Event | None:
+        """The next event.
+
+        Args:
+            timeout: Seconds to wait at the most; None is as long as it takes.
+
+        Returns:
+            None if there was none in time, or the watcher is closed.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                while True:
+                    record = await self._next()
+                    if record is None or isinstance(record, Added | Removed):
+                        return record
+        except TimeoutError:
+            return None
+
+    async def records(self) -> AsyncIterator[Record]:
+        """Iterate over the events, with `Live` and `Stale` among them."""
+        while (record := await self._next()) is not None:
+            yield record
+
+    async def close(self) -> None:
+        """End the iteration, and close the sockets."""
+        self._end("it was closed")
+        if self._task is None:
+            self._release()
+            return
+        self._task.cancel()
+        await asyncio.wait([self._task])
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self
+
+    async def __anext__(self) -> Event:
+        event = await self.get()
+        if event is None:
+            raise StopAsyncIteration
+        return event
+
+    async def __aenter__(self) -> Self:
+        self._start()
+        return self
+
+    async def __aexit__(self, *_error: object) -> None:
+        await self.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_news"):  # else the constructor failed
+            self._release()
+
+    # --- who waits ----------------------------------------------------------------------------
+
+    async def _next(self) -> Record | None:
+        while not self.closed:
+            record = self._mirror.next_record()
+            if record is not None:
+                if self._transport.seconds_to_deadline() <= 0:
+                    self._bell.ring()  # there is room again
+                return record
+            await self._wait()
+        if self._error is not None:
+            raise self._error
+        return None
+
+    async def _wait(self) -> bool:
+        """Wait until the task has done something; False once the watcher is closed."""
+        self._start()
+        if not self.closed:
+            self._news.clear()
+            await self._news.wait()
+        return not self.closed
+
+    # --- the task -----------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        if self._task is None and not self.closed:
+            self._task = asyncio.create_task(self._run(), name="devicewatch-watcher")
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                await self._step()
+                self._news.set()
+        except zmq.ContextTerminated:
+            self._end("its ZeroMQ context was terminated")
+        except Exception as error:  # noqa: BLE001 - for whoever waits
+            self._error = error
+        finally:
+            self._end("its task was ended")
+            self._release()
+            self._news.set()
+
+    async def _step(self) -> None:
+        """Give the mirror the next thing that arrives, or the time."""
+        transport = self._transport
+        if transport.serve():
+            await asyncio.sleep(0)  # others want to run as well
+        else:
+            files = [self._bell.fileno(), *(socket.FD for socket in transport.sockets)]
+            await wait_readable(files, transport.seconds_to_deadline())
+            self._bell.hush()
+            transport.serve()
+        transport.advance()
+
+    def _end(self, why: str) -> None:
+        if self._closed_at is None:
+            self._closed_why = why
+            self._closed_at = time.time()
+
+    def _release(self) -> None:
+        self._transport.close()
+        self._bell.close()

@@ -1,0 +1,125 @@
+"""For each promise something that breaks it: so that it is known that the play would notice."""
+
+from collections.abc import Sequence
+
+import attrs
+
+from devicewatch.events import Device, Event, Reason, Removed, Tick
+from devicewatch.events.messages import Register, RegisterAck, Request, Snapshot
+from devicewatch.events.protocol import MAX_PAGE
+from devicewatch.registry.core import RegistryCore
+from devicewatch.subscribers.mirror import Mirror, Phase
+from devicewatch.subscribers.snapshot import PagedSnapshot
+from devicewatch.subscribers.view import View
+
+
+class _ReversingView(View):
+    def replay(self, events: Sequence[Event]) -> None:
+        super().replay(events[::-1])
+
+
+class ReplaysBackwards(Mirror):
+    """Breaks P1: what it missed comes in the wrong order."""
+
+    def __init__(self, *arguments: object, **options: object) -> None:
+        super().__init__(*arguments, **options)  # type: ignore[arg-type]
+        self._view.__class__ = _ReversingView
+
+
+class TakesAnythingTwice(Mirror):
+    """Breaks P2: what comes twice over the stream is handed out twice."""
+
+    def _follow_live(self, message: Event | Tick, now: float) -> None:
+        if not isinstance(message, Tick) and message.seq == self._view.seq:
+            self._view.put(message)
+        super()._follow_live(message, now)
+
+
+class NeverReplays(Mirror):
+    """Breaks P3: after a gap it looks who is there, and misses who came and went."""
+
+    def _plan(self, epoch: str) -> Request:
+        self.phase = Phase.SYNCING
+        self._snapshot = PagedSnapshot()
+        return Snapshot(limit=MAX_PAGE)
+
+
+class _ForgetfulSnapshot(PagedSnapshot):
+    def complete(self, events: object) -> list[Device] | None:
+        return [device for _, device in sorted(self._devices.items())]
+
+
+class ForgetsWhatHappensBetweenPages(Mirror):
+    """Breaks P4: what happens while it fetches the devices is forgotten."""
+
+    def _new_snapshot(self) -> Request:
+        request = super()._new_snapshot()
+        self._snapshot = _ForgetfulSnapshot()
+        return request
+
+
+class TakesNoNoticeOfTicks(Mirror):
+    """Breaks P5: it learns of a lost last event only with the next one."""
+
+    def _follow_live(self, message: Event | Tick, now: float) -> None:
+        if not isinstance(message, Tick):
+            super()._follow_live(message, now)
+
+
+class TakesSilenceForAbsence(Mirror):
+    """Breaks P6: whoever is not heard of is gone."""
+
+    def _lose(self, why: str, now: float) -> None:
+        at = self._view.at
+        for device in list(self.devices.values()) if at is not None else ():
+            gone = Removed(at.epoch, at.seq, now, device, Reason.UNKNOWN)
+            self._view._outbox.put(gone)
+        super()._lose(why, now)
+
+
+class NeverHearsTheSilence(Mirror):
+    """Breaks P6: it is live, though nothing has been heard for long."""
+
+    @property
+    def _silent_at(self) -> float:
+        return float("inf")
+
+
+class _CarelessView(View):
+    def put(self, event: Event) -> None:
+        if isinstance(event, Removed):
+            event = attrs.evolve(event, device=attrs.evolve(event.device, addr=""))
+        super().put(event)
+
+
+class NamesOnlyTheName(Mirror):
+    """Breaks P7: a `removed` does not carry the whole device."""
+
+    def __init__(self, *arguments: object, **options: object) -> None:
+        super().__init__(*arguments, **options)  # type: ignore[arg-type]
+        self._view.__class__ = _CarelessView
+
+
+class TakesItsOwnAbsenceForTheirs(RegistryCore):
+    """Breaks P8: while it stands still, leases run on."""
+
+    def attend(self, now: float) -> None:
+        pass
+
+
+class NeverLetsGo(RegistryCore):
+    """Breaks P8: the silent stay."""
+
+    def expire(self, now: float, *, drained: bool = True) -> list[Event]:
+        return []
+
+    def next_deadline(self) -> float:
+        return self._next_tick
+
+
+class LetsTwoShareAnAddress(RegistryCore):
+    """Breaks P9: nobody is displaced by whoever registers from the same address."""
+
+    def _register(self, request: Register, now: float) -> tuple[RegisterAck, list[Event]]:
+        self._by_addr.pop(request.addr, None)
+        return super()._register(request, now)

@@ -1,0 +1,459 @@
+"""Everything that can happen to a registry, its devices, its watchers and the network between them.
+
+Hypothesis makes it happen, under a virtual clock (`tests.support.simulation`); the promises are
+looked after all the while: P1 to P4, P7 and P9 by the validators, which judge what each watcher
+yields, and P5, P6 and P8 here, where the clock is.
+"""
+
+import sys
+from collections.abc import Container
+from typing import Any, Final
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from devicewatch.events import Added, Cursor, Event, Live, Reason, Record, Removed, State
+from devicewatch.events.protocol import STALE_AFTER_TICKS
+from devicewatch.registry.core import RegistryCore
+from devicewatch.subscribers.mirror import Mirror
+from tests.support.devices import SimulatedDevice
+from tests.support.follower import Follower
+from tests.support.simulation import Simulation
+
+from .validators import Judge, Truth, promise
+
+TICK: Final = 1.0
+DELAY: Final = 0.2
+"""Seconds that anything takes to arrive: long, so that much can happen between two pages."""
+
+HISTORY: Final = 8
+"""Events that the registry keeps: few, so that a gap may be longer."""
+
+RECOVERY: Final = 25.0
+"""Seconds after which every view is right again: the longest pause, and a few ticks."""
+
+STALL: Final = 2.0
+"""The registry has to make good for standing still this long (in seconds), at the latest."""
+
+EXPIRY: Final = 0.1
+"""Seconds after its deadline by which a silent device is gone (P8)."""
+
+NAMES = st.sampled_from(["", "arm", "cam", "pump"])
+ADDRS = st.sampled_from([f"tcp://host:{port}" for port in range(1, 7)])
+TYPES = st.sampled_from(["camera", "arm"])
+LEASES = st.sampled_from([1.0, 5.0, 20.0, 600.0])
+PAUSES = st.sampled_from([0.0, DELAY / 2, DELAY, 2 * DELAY, 1.0, 2.0])
+OPTIONS = st.fixed_dictionaries(
+    {},
+    optional={
+        "device_type": TYPES,
+        "existing": st.just(False),
+        "max_waiting": st.sampled_from([1, 3]),
+    },
+)
+
+
+ALL: Final = tuple(f"P{number}" for number in range(1, 10))
+
+
+class Observer:
+    """A subscriber, whose process may start anew: it reads, judges, and keeps its cursor."""
+
+    def __init__(
+        self,
+        simulation: Simulation,
+        truth: Truth,
+        mirror: type[Mirror],
+        options: dict[str, Any],
+        promises: Container[str],
+    ) -> None:
+        self.follower: Follower
+        self._promises = promises
+        self._simulation = simulation
+        self._truth = truth
+        self._mirror = mirror
+        self._options = options
+        self._whole = options.get("existing", True)  # whether it is told of every device
+        self._resuming = False
+        self._judge = self._new_judge()
+        self.cut_at: float | None = None
+        self.sound_since = simulation.now
+        """Since when nothing has been done to its link, or to the registry."""
+        self._follow(None)
+
+    def _new_judge(self) -> Judge:
+        return Judge(self._truth, self._options.get("device_type"), self._promises)
+
+    def _follow(self, since: Cursor | None) -> None:
+        self.follower = self._simulation.follow(self._mirror, since=since, **self._options)
+
+    def restart(self) -> None:
+        """Its process ends, and another takes up where it stopped reading."""
+        self._simulation.followers.remove(self.follower)
+        self.follower.pause()  # so that nothing reaches it any more
+        self._resuming = self._judge.story.place is not None
+        self._follow(self._judge.story.place)
+        self.cut_at = None
+        self.disturb()
+
+    def disturb(self) -> None:
+        self.sound_since = self._simulation.now
+
+    def read(self, limit: int | None = None) -> list[Event]:
+        """Read and judge all that is there, or the first `limit` records."""
+        events: list[Event] = []
+        left = -1 if limit is None else limit
+        while left:
+            record = self.follower.next_record()
+            if record is None:
+                break
+            left -= 1
+            self._take(record)
+            if isinstance(record, Added | Removed):
+                events.append(record)
+        return events
+
+    def _take(self, record: Record) -> None:
+        mirror = self.follower.mirror
+        if self._resuming and not isinstance(record, Live | Added | Removed):
+            return  # it has not got through yet
+        if self._resuming:
+            self._resuming = False
+            promise("P3", mirror.resumed is not None, "it does not know whether it has resumed")
+            if not mirror.resumed:  # what was known is void
+                self._judge = self._new_judge()
+        if self._whole:
+            self._judge.see(record)
+            self._judge.sees(mirror.devices, mirror.cursor)
+        elif isinstance(record, Live):
+            self._judge.story.place = mirror.cursor
+
+    def is_right(self) -> None:
+        """Nothing is left to read, and the view is the registry's."""
+        core = self._simulation.core
+        mirror = self.follower.mirror
+        wanted = self._options.get("device_type")
+        devices = {n: d for n, d in core.devices.items() if wanted in (None, d.device_type)}
+        promise("P6", mirror.status.state is State.LIVE, mirror.trouble)
+        promise("P4", mirror.cursor == Cursor(core.epoch, core.seq), mirror.cursor)
+        promise("P4", mirror.devices == devices, f"{mirror.devices} and not {devices}")
+
+    def notices_a_lost_tail(self, older: dict[str, int]) -> None:
+        """P5: one that is live knows of all that the stream has told of, and within a tick.
+
+        Args:
+            older: The seq of the latest event that is older than that, by epoch.
+        """
+        mirror, core = self.follower.mirror, self._simulation.core
+        if mirror.status.state is not State.LIVE or self.follower.paused:
+            return
+        at = mirror._view.at
+        assert at is not None
+        promise("P5", at.seq >= self.follower.heard.get(at.epoch, 0), f"{at} is behind the stream")
+        sound_for = self._simulation.now - self.sound_since
+        if sound_for > TICK + 2 * DELAY and self.follower.hears and self.cut_at is None:
+            known = at.epoch == core.epoch and at.seq >= older.get(core.epoch, 0)
+            promise("P5", known, f"live at {at}, when {older} was published a tick ago")
+
+    def keeps_its_devices_while_cut_off(self) -> None:
+        """P6: a lost link removes no device, and makes the view stale within three ticks."""
+        if self.cut_at is None or self.follower.paused:
+            return
+        promise("P6", self.read() == [], "news from a link that is cut")
+        if self._simulation.now > self.cut_at + STALE_AFTER_TICKS * TICK:
+            state = self.follower.mirror.status.state
+            promise("P6", state is not State.LIVE, "live, with a link that was cut three ticks ago")
+
+
+class Everything(RuleBasedStateMachine):
+    """One registry, devices, and up to three watchers."""
+
+    observers = Bundle[Observer]("observers")
+    devices = Bundle[SimulatedDevice]("devices")
+    core: type[RegistryCore] = RegistryCore
+    mirror: type[Mirror] = Mirror
+    promises: Container[str] = ALL
+    """Which to look at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.simulation = Simulation(TICK, DELAY, HISTORY, self.core)
+        self.truth = Truth(HISTORY)
+        self.simulation.on_publish += [self._publish, self._nobody_expires_early]
+        self.published: list[tuple[float, Event]] = []
+        self.followed: list[Observer] = []
+        self.registered: dict[tuple[str, int], SimulatedDevice] = {}
+
+    # --- who follows --------------------------------------------------------------------------
+
+    @initialize(target=observers, number=st.integers(0, 5))
+    def the_first_watcher(self, number: int) -> Observer:
+        self._register_some(number)
+        return self._follow({})
+
+    @precondition(lambda self: len(self.followed) < 3)
+    @rule(target=observers, options=OPTIONS)
+    def another_watcher(self, options: dict[str, Any]) -> Observer:
+        return self._follow(options)
+
+    def _follow(self, options: dict[str, Any]) -> Observer:
+        observer = Observer(self.simulation, self.truth, self.mirror, options, self.promises)
+        self.followed.append(observer)
+        return observer
+
+    @rule(observer=observers, limit=st.sampled_from([1, 2, None]))
+    def read(self, observer: Observer, limit: int | None) -> None:
+        observer.read(limit)
+
+    # --- devices ------------------------------------------------------------------------------
+
+    @precondition(lambda self: self.simulation.running)
+    @rule(
+        target=devices,
+        name=NAMES,
+        addr=ADDRS,
+        device_type=TYPES,
+        overwrite=st.booleans(),
+        lease=LEASES,
+        pause=PAUSES,
+    )
+    def register(
+        self, name: str, addr: str, device_type: str, overwrite: bool, lease: float, pause: float
+    ) -> SimulatedDevice:
+        device = SimulatedDevice(
+            self.simulation, name, addr, lease, device_type=device_type, overwrite=overwrite
+        )
+        self.registered[device.registration] = device
+        self.simulation.run(pause)
+        return device
+
+    @rule(device=devices)
+    def a_device_dies(self, device: SimulatedDevice) -> None:
+        device.die()
+
+    @precondition(lambda self: self.simulation.running)
+    @rule(number=st.integers(1, 2 * HISTORY), leave=st.booleans(), pause=PAUSES)
+    def a_crowd(self, number: int, leave: bool, pause: float) -> None:
+        uuids = self._register_some(number)
+        for uuid in uuids if leave else ():
+            self.simulation.unregister(uuid)
+        self.simulation.run(pause)
+
+    def _register_some(self, number: int) -> list[str]:
+        return [
+            self.simulation.register("", f"tcp://host:{1 + n % 8}", device_type="arm")
+            for n in range(number)
+        ]
+
+    # --- time ---------------------------------------------------------------------------------
+
+    @rule(seconds=st.sampled_from([1.0, 3.5, 8.0]))
+    def wait(self, seconds: float) -> None:
+        self.simulation.run(seconds)
+
+    @rule(seconds=st.sampled_from([-86_400.0, -5.0, 5.0, 86_400.0]))
+    def the_clocks_are_set(self, seconds: float) -> None:
+        self.simulation.set_wall_clock(seconds)
+        self._disturb()
+
+    # --- faults of the network ------------------------------------------------------------------
+
+    @precondition(lambda self: self.simulation.running)
+    @rule(
+        observer=observers,
+        fault=st.sampled_from(["drops", "twice", "late"]),
+        number=st.integers(1, 3),
+        lateness=st.sampled_from([DELAY / 4, DELAY, 5 * DELAY]),
+        pause=PAUSES,
+    )
+    def disturb_messages(
+        self, observer: Observer, fault: str, number: int, lateness: float, pause: float
+    ) -> None:
+        """Some of the next messages are lost, doubled or overtaken: most likely these devices'."""
+        setattr(observer.follower.link, fault, number)
+        observer.follower.link.lateness = lateness
+        observer.disturb()
+        self._register_some(number)
+        self.simulation.run(pause)
+        observer.disturb()
+
+    @rule(observer=observers, number=st.integers(1, 3), pause=PAUSES)
+    def lose_replies(self, observer: Observer, number: int, pause: float) -> None:
+        observer.follower.link.lost_replies = number
+        self.simulation.run(pause)
+
+    @rule(observer=observers, pause=PAUSES)
+    def cut(self, observer: Observer, pause: float) -> None:
+        if observer.cut_at is None and not observer.follower.paused:
+            observer.read()
+            observer.follower.link.cut = True
+            observer.cut_at = self.simulation.now
+        self.simulation.run(pause)
+
+    @rule(observer=observers, pause=PAUSES)
+    def heal(self, observer: Observer, pause: float) -> None:
+        observer.follower.link.heal()
+        observer.cut_at = None
+        observer.disturb()
+        self.simulation.run(pause)
+
+    # --- faults of the processes ----------------------------------------------------------------
+
+    @rule(observer=observers, seconds=st.sampled_from([0.5, 4.0, 30.0]))
+    def a_watcher_stands_still(self, observer: Observer, seconds: float) -> None:
+        observer.follower.pause()
+        self.simulation.run(seconds)
+        observer.follower.resume()
+        observer.disturb()
+
+    @rule(observer=observers, pause=PAUSES)
+    def a_watcher_starts_anew(self, observer: Observer, pause: float) -> None:
+        observer.restart()
+        self.simulation.run(pause)
+
+    @rule(seconds=st.sampled_from([0.05, 0.5, STALL, 30.0]))
+    def the_registry_stands_still(self, seconds: float) -> None:
+        self.simulation.pause()
+        self.simulation.run(seconds)
+        self.simulation.resume()
+        self._disturb()
+
+    @rule(
+        orderly=st.booleans(),
+        keep=st.booleans(),
+        port=st.sampled_from([5556, 5556, 7000]),
+        down=st.sampled_from([0.0, 0.0, DELAY, 5.0]),
+        number=st.integers(0, 3),
+        pause=PAUSES,
+    )
+    def the_registry_starts_anew(
+        self, orderly: bool, keep: bool, port: int, down: float, number: int, pause: float
+    ) -> None:
+        """With its state it goes on where it was; without, some devices are back at once."""
+        self.simulation.stop(orderly=orderly)
+        self.simulation.run(down)
+        self.simulation.start(port, keep=keep)
+        self._disturb()
+        self._register_some(number)
+        self.simulation.run(pause)
+
+    def _disturb(self) -> None:
+        for observer in self.followed:
+            observer.disturb()
+
+    # --- the promises ---------------------------------------------------------------------------
+
+    def _publish(self, event: Event) -> None:
+        self.truth.publish(event)
+        self.published.append((self.simulation.now, event))
+
+    def _nobody_expires_early(self, event: Event) -> None:
+        """P8: whoever's renewal reached the registry in time stays."""
+        if not isinstance(event, Removed) or event.reason is not Reason.EXPIRED:
+            return
+        if "P8" not in self.promises:
+            return
+        device = self.registered[event.epoch, event.device.revision]
+        deadline = device.reached + device.lease + self._away_since(device.reached)
+        early = f"{event.device.name} was ended {deadline - self.simulation.now} s early"
+        promise("P8", self.simulation.now >= deadline, early)
+
+    def _away_since(self, time: float, at_least: float = STALL) -> float:
+        """For how long the registry has stood still since, in stretches that have to count."""
+        spans = [
+            end - max(begin, time) for begin, end in self.simulation.away if end - begin >= at_least
+        ]
+        return sum(max(0.0, span) for span in spans)
+
+    @invariant()
+    def p8_the_silent_are_gone(self) -> None:
+        if not self.simulation.running or "P8" not in self.promises:
+            return
+        for device in self.simulation.core.devices.values():
+            known = self.registered.get((self.simulation.core.epoch, device.revision))
+            if known is None:
+                continue  # it has no end to speak of
+            # Standing still may have counted for more than it took, by a look at the clock each.
+            stalls = [end for _, end in self.simulation.away if end >= known.granted]
+            grace = self._away_since(known.granted, 0.0) + len(stalls)
+            late = self.simulation.now - (known.granted + known.lease + grace)
+            promise("P8", late <= EXPIRY, f"{device.name} fell silent, and is there {late} s later")
+
+    @invariant()
+    def p5_a_lost_tail_is_noticed(self) -> None:
+        before = self.simulation.now - TICK - 2 * DELAY
+        older = {e.epoch: e.seq for at, e in self.published if at <= before}
+        for observer in self.followed if "P5" in self.promises else ():
+            observer.notices_a_lost_tail(older)
+
+    @invariant()
+    def p6_a_lost_link_removes_nobody(self) -> None:
+        for observer in self.followed if "P6" in self.promises else ():
+            observer.keeps_its_devices_while_cut_off()
+
+    def teardown(self) -> None:
+        """All is well again: so is every view, and it goes on live."""
+        if sys.exc_info()[0] is not None or self.promises is not ALL:
+            return  # a promise is broken already, or it is about one of them
+        for observer in self.followed:
+            observer.follower.link.heal()
+        for _ in range(int(RECOVERY / TICK)):  # who reads little has to be given time
+            self.simulation.run(TICK)
+            for observer in self.followed:
+                observer.read()
+        for observer in self.followed:
+            observer.is_right()
+        asked = [len(observer.follower.asked) for observer in self.followed]
+        self.simulation.register("last", "tcp://last:1")
+        self.simulation.run(2 * DELAY)
+        for observer in self.followed:
+            observer.read()
+            observer.is_right()
+        promise("P5", asked == [len(o.follower.asked) for o in self.followed], "it keeps asking")
+
+
+def play(
+    machine: type[Everything],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    examples: int,
+    steps: int,
+    find: bool = False,
+) -> None:
+    """Let everything happen.
+
+    Args:
+        machine: What to play.
+        monkeypatch: Makes pages small.
+        examples: How often to play.
+        steps: How many things happen each time, at the most.
+        find: Whether a failure is expected: then the same things happen at every run, and the
+            first failure will do.
+
+    Raises:
+        BrokenPromise: A promise was not kept; the message says which.
+    """
+    monkeypatch.setattr("devicewatch.registry.core.MAX_PAGE", 2)
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            phases=(Phase.generate,) if find else tuple(Phase)[:4],
+            derandomize=find,
+            database=None,
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
