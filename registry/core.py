@@ -4,17 +4,19 @@ Theory of operation
 ===================
 
 The core holds who is present and decides what every request means; it has no socket, clock,
-log or thread. Whoever drives it (`server`, or a test) does four things:
+log or thread. Whoever drives it (`server`, or a test) does five things:
 
+* says when it wakes up, if it has been asleep: `attend(now)`;
 * gives it each request, with the time: `handle(request, now)`;
-* tells it that time has passed: `expire(now)` for leases, `tick(now)` for ticks, at
-  `next_deadline()` at the latest;
+* tells it that time has passed: `expire(now)` for leases, `tick(now)` for ticks and greetings, at
+  `next_deadline()` at the latest; and sends the markers that `expire` asks for;
 * publishes the events that these return, in order, *before* it sends the reply;
 * keeps `wall_offset` up to date.
 
 `now` is in seconds and may start anywhere, but must never run backwards: a monotonic clock.
-Leases and ticks know no other. `wall_offset` is what to add to `now` to get the time of day; it
-dates events for people and decides nothing, so that setting a clock expires nobody (P8).
+Leases and ticks know no other; when exactly a lease ends is the business of `fairness`.
+`wall_offset` is what to add to `now` to get the time of day; it dates events for people and
+decides nothing, so that setting a clock expires nobody (P8).
 
 Every change is an event and has the next `seq`, without holes (P1). A registration is known by
 its name, its address, its uuid and its revision, each in an index of its own; `_enter` and
@@ -66,12 +68,9 @@ from ..events.protocol import (
     RequestName,
 )
 from ..events.records import Added, Bye, Device, Event, Removed, Tick
+from .fairness import FairLeases
 from .history import History
-from .leases import Leases
 from .names import NumberedNames
-
-DRAIN_GRACE: Final = 1.0
-"""Seconds for which no lease ends while unread requests, one of which may renew it, are read."""
 
 EXPIRED_PER_CALL: Final = 200
 """Leases that one `expire` looks at, so that a crowd of them does not hold up renewals."""
@@ -124,6 +123,9 @@ class RegistryCore:
         now: The time at which the registry starts, in seconds on a monotonic clock.
         settings: See `CoreSettings`.
         new_uuid: Draws the secret of a registration.
+        watchful: Whether the driver calls `attend` and sends markers. One that does not, such as
+            a test on a virtual clock, is believed to be always at work and to have handled, by
+            the time it calls `expire`, whatever had arrived.
 
     Attributes:
         seq: Number of the latest event, 0 before the first.
@@ -136,6 +138,8 @@ class RegistryCore:
         now: float,
         settings: CoreSettings | None = None,
         new_uuid: Callable[[], str] = _random_uuid,
+        *,
+        watchful: bool = False,
     ) -> None:
         self.epoch = epoch
         self.settings = settings or CoreSettings()
@@ -143,14 +147,13 @@ class RegistryCore:
         self.wall_offset = 0.0
         self._started = now
         self._next_tick = now + self.settings.tick_interval
-        self._undrained_since: float | None = None
         self._new_uuid = new_uuid
         self._by_name: dict[str, _Registration] = {}
         self._by_addr: dict[str, _Registration] = {}
         self._by_uuid: dict[str, _Registration] = {}
         self._by_revision: SortedDict[int, _Registration] = SortedDict()
         self._numbered = NumberedNames()
-        self._leases = Leases()
+        self._leases = FairLeases(now, watchful=watchful)
         self._history = History(self.settings.history)
 
     @property
@@ -160,8 +163,21 @@ class RegistryCore:
         present = self._by_name.copy()
         return {name: registration.device for name, registration in present.items()}
 
+    @property
+    def away(self) -> float:
+        """Seconds for which the driver was held up, in total: every lease was given that time."""
+        return self._leases.away
+
+    def attend(self, now: float) -> None:
+        """Say that the driver has woken up, as it had promised to by `next_deadline()`."""
+        self._leases.attend(now, self.next_deadline())
+
     def handle(self, request: Request, now: float) -> tuple[Reply, list[Event]]:
         """Answer a request, and say what it changed: publish the events, then send the reply."""
+        leases = self._leases
+        if now - leases.seen > leases.tolerance:
+            leases.attend(now)  # held up just now: it shall not lengthen what this request grants
+        leases.seen = now
         match request:
             case CheckAlive():
                 return self._check_alive(request, now), []
@@ -181,29 +197,30 @@ class RegistryCore:
                 assert_never(request)
 
     def expire(self, now: float, *, drained: bool = True) -> list[Event]:
-        """Remove devices whose lease has ended, as far as `EXPIRED_PER_CALL` goes.
+        """Remove devices whose lease has ended for sure, as far as `EXPIRED_PER_CALL` goes.
 
         While `next_deadline` is past, there may be more: call it again.
 
         Args:
-            now: The time. With `drained`, the time *before* the last look for requests.
-            drained: Whether every request that had arrived by then has been handled. If not, a
-                renewal may be among the rest: no lease ends (P8), unless that has been so for
-                `DRAIN_GRACE`, and then only leases as long past their deadline.
+            now: The time.
+            drained: Whether no request was left to be read just now.
         """
-        if drained:
-            self._undrained_since = None
-            until = now
-        else:
-            if self._undrained_since is None:
-                self._undrained_since = now
-            if now < self._undrained_since + DRAIN_GRACE:
-                return []
-            until = now - DRAIN_GRACE
         return [
             self._leave(self._by_uuid[uuid], Reason.EXPIRED, now)
-            for uuid in self._leases.expired(until, EXPIRED_PER_CALL)
+            for uuid in self._leases.expired(now, EXPIRED_PER_CALL, drained=drained)
         ]
+
+    def marker_to_send(self) -> int | None:
+        """The number of the marker to send now, or None. Ask after each `expire`.
+
+        A marker is sent to the socket that all requests come to, as one more request. When it is
+        read there, its number goes to `marker_read`. See `fairness` for what that proves.
+        """
+        return self._leases.marker_to_send()
+
+    def marker_read(self, number: int) -> None:
+        """A marker has arrived where requests do."""
+        self._leases.marker_read(number)
 
     def tick(self, now: float) -> Tick | None:
         """The tick, if one is due."""
@@ -223,7 +240,7 @@ class RegistryCore:
         return Bye(self.epoch, self.seq, self._time(now))
 
     def next_deadline(self) -> float:
-        """When `expire` or `tick` has something to do, if nothing else happens until then."""
+        """When to be back at the latest: something is due, if only a look at the clock."""
         lease = self._leases.next_deadline()
         return self._next_tick if lease is None else min(lease, self._next_tick)
 
@@ -232,7 +249,7 @@ class RegistryCore:
     def _check_alive(self, request: CheckAlive, now: float) -> Ack:
         known = request.uuid in self._by_uuid
         if known:
-            self._leases.set(request.uuid, now + request.alive_timeout)
+            self._leases.set(request.uuid, request.alive_timeout, now)
         return Ack(RequestName.CHECK_ALIVE, known)
 
     def _unregister(self, request: Unregister, now: float) -> tuple[Ack, list[Event]]:
@@ -247,7 +264,7 @@ class RegistryCore:
         here = self._by_addr.get(request.addr)
         if here is not None and request.instance is not None and here.request == request:
             # Its answer was lost, and it asks again.
-            self._leases.set(here.uuid, now + here.alive_timeout)
+            self._leases.set(here.uuid, here.alive_timeout, now)
             return self._register_ack(here), []
         events: list[Event] = [] if here is None else [self._displace(here, now)]
         if request.overwrite and request.name in self._by_name:
@@ -315,7 +332,7 @@ class RegistryCore:
         self._by_uuid[registration.uuid] = registration
         self._by_revision[device.revision] = registration
         self._numbered.add(name)
-        self._leases.set(registration.uuid, now + alive_timeout)
+        self._leases.set(registration.uuid, alive_timeout, now)
         event = Added(self.epoch, self.seq, time, device)
         self._history.append(event)
         return registration, event

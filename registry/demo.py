@@ -147,7 +147,12 @@ def _names(view: dict[str, _Record]) -> str:
 
 
 class RunningCommand:
-    """A `devicewatch` command in a process of its own, and the lines that it prints."""
+    """A `devicewatch` command in a process of its own, and the lines that it prints.
+
+    Attributes:
+        process: The process.
+        errors: The lines that it has printed on stderr so far.
+    """
 
     def __init__(self, arguments: tuple[str, ...]) -> None:
         self._name = arguments[0]
@@ -156,7 +161,7 @@ class RunningCommand:
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         self._lines: queue.Queue[str | None] = queue.Queue()
-        self._errors: list[str] = []
+        self.errors: list[str] = []
         self._readers = [self._read(self._from_stdout), self._read(self._from_stderr)]
 
     def next_line(self) -> str:
@@ -167,7 +172,7 @@ class RunningCommand:
                 return line
         raise StepFailed(
             f"`devicewatch {self._name}` printed nothing more within {STEP_TIMEOUT:g} s. "
-            + "".join(self._errors)
+            + "".join(self.errors)
         )
 
     def end(self) -> None:
@@ -190,7 +195,7 @@ class RunningCommand:
         self._lines.put(None)
 
     def _from_stderr(self) -> None:
-        self._errors.extend(self.process.stderr or ())
+        self.errors.extend(self.process.stderr or ())
 
     def _read(self, target: Callable[[], None]) -> threading.Thread:
         reader = threading.Thread(target=target, daemon=True)

@@ -56,6 +56,20 @@ class Leases:
         """
         return min((heap[0][0] for heap in (self._heap, self._old) if heap), default=None)
 
+    def any_ended(self, now: float, limit: int) -> bool:
+        """Whether a lease ended at or before `now`. It is not cancelled.
+
+        Like `expired` it looks at `limit` entries: as long as `next_deadline` is past, False
+        may mean only that it has to be asked again.
+        """
+        for _ in range(limit):
+            heap = self._due_heap(now)
+            if not heap:
+                break
+            if self._first_ended(heap):
+                return True
+        return False
+
     def expired(self, now: float, limit: int) -> list[str]:
         """Cancel leases that ended at or before `now`, earliest first.
 
@@ -64,20 +78,32 @@ class Leases:
         """
         keys: list[str] = []
         for _ in range(limit):
-            heap = self._next_heap()
-            if not heap or heap[0][0] > now:
+            heap = self._due_heap(now)
+            if not heap:
                 break
-            entry = heappop(heap)
-            if not self._counts(entry):
-                continue
-            came_up, key = entry
-            deadline = self._deadlines[key]
-            if deadline > came_up:
-                self._queue(key, deadline)
-            else:
+            if self._first_ended(heap):
+                _, key = heappop(heap)
                 self.cancel(key)
                 keys.append(key)
         return keys
+
+    def _due_heap(self, now: float) -> list[_Entry]:
+        """The heap whose first entry is the next one, empty if that has not come up yet."""
+        heap = self._next_heap()
+        return heap if heap and heap[0][0] <= now else []
+
+    def _first_ended(self, heap: list[_Entry]) -> bool:
+        """Whether a heap's first entry is that of a lease which has ended; if not, put it right."""
+        came_up, key = heap[0]
+        if not self._counts(heap[0]):
+            heappop(heap)
+            return False
+        deadline = self._deadlines[key]
+        if deadline > came_up:
+            heappop(heap)
+            self._queue(key, deadline)
+            return False
+        return True
 
     def _queue(self, key: str, deadline: float) -> None:
         self._queued[key] = deadline

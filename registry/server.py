@@ -1,14 +1,5 @@
 """The registry on its sockets: a REP for requests, an XPUB for the event stream, one thread.
 
-The loop moves bytes, reads the clocks and wakes up; what anything means is the core's business.
-In each round it serves the requests that wait, up to a batch, then lets leases end and ticks go
-out, and sleeps until the core's next deadline or until something arrives. So a renewal that has
-reached the socket counts before any lease is ended (P8), and an idle registry wakes up once a
-tick.
-
-For one request the order is: change the state, publish the events, reply. Whatever happens in
-between, exactly one reply goes out: a REP socket that owes one is stuck for good.
-
 The stream's socket is an XPUB, a PUB that hears of its subscribers, so that each can be greeted
 with a tick: a new watcher then knows that its subscription has arrived, and waits no longer.
 """
@@ -23,25 +14,20 @@ from uuid import uuid4
 import attrs
 import zmq
 
-from ..events.codec import decode_request, encode_event, encode_reply
-from ..events.errors import BindError, MessageError
+from ..events.errors import BindError
 from ..events.logs import get_logger
-from ..events.messages import ErrorReply, Reply
 from ..events.protocol import (
     DEFAULT_EVENTS_PORT,
     DEFAULT_HISTORY,
     DEFAULT_PORT,
     DEFAULT_TICK_INTERVAL,
     MAX_FRAME_BYTES,
-    ErrorCode,
 )
-from ..events.records import StreamMessage
-from ..events.sockets import Bell, Context, Socket, poll_timeout
+from ..events.sockets import Bell, Context, Socket
 from ..subscribers.callbacks import CallbackAdapter, DeviceCallback
 from .core import CoreSettings, RegistryCore
-
-_BATCH: Final = 100
-"""Requests served in a row before leases, ticks and greetings get their turn."""
+from .loop import Loop
+from .marker import ONE_IO_THREAD, Marker
 
 _SEND_QUEUE: Final = 10_000
 """Messages kept for a subscriber that is slow; what comes after is dropped, and it resyncs."""
@@ -92,6 +78,7 @@ class DeviceRegistry(threading.Thread):
         self._core: RegistryCore | None = None
         self._requests: Socket | None = None
         self._stream: Socket | None = None
+        self._marker: Marker | None = None
         self._bell: Bell | None = None
         self._stopping = threading.Event()
         # Not join(): interrupted by Ctrl-C, it may take the thread for ended (before Python 3.13).
@@ -177,12 +164,15 @@ class DeviceRegistry(threading.Thread):
         self._ports = (_bound_port(requests), _bound_port(stream))
         self._requests, self._stream, self._bell = requests, stream, Bell()
         settings = attrs.evolve(self._settings, events_port=int(self._ports[1]))
-        self._core = RegistryCore(str(uuid4()), time.monotonic(), settings)
         try:
+            self._marker = Marker(self._zmq_context, self._inproc[0])
+            self._core = RegistryCore(str(uuid4()), time.monotonic(), settings, watchful=True)
             super().start()
         except BaseException:  # no thread, so nobody else will close them
             requests.close(linger=0)
             stream.close(linger=0)
+            if self._marker is not None:
+                self._marker.close()
             raise
         log.info("registry started", url=self.url, events_url=self.events_url)
         if self._callbacks.has_callbacks:
@@ -229,6 +219,7 @@ class DeviceRegistry(threading.Thread):
         socket.linger = _LINGER
         socket.set(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
         socket.set(zmq.SNDHWM, _SEND_QUEUE)
+        socket.set(zmq.AFFINITY, ONE_IO_THREAD)
         try:
             socket.bind(inproc)
             socket.bind(f"tcp://{self._addr}:{port}")  # last: see `_bound_port`
@@ -241,11 +232,12 @@ class DeviceRegistry(threading.Thread):
 
     def run(self) -> None:
         """The loop. Called by `start`."""
-        core, requests, stream, bell = self._core, self._requests, self._stream, self._bell
-        if core is None or requests is None or stream is None or bell is None:
+        core, requests, stream = self._core, self._requests, self._stream
+        marker, bell = self._marker, self._bell
+        if core is None or requests is None or stream is None or marker is None or bell is None:
             raise RuntimeError("call start(), not run()")
         try:
-            _Loop(core, requests, stream, bell, self._stopping).run()
+            Loop(core, requests, stream, marker, bell, self._stopping).run()
         except zmq.ContextTerminated:
             log.info("the ZeroMQ context was terminated; the registry stops")
         except Exception:
@@ -254,86 +246,10 @@ class DeviceRegistry(threading.Thread):
         finally:
             requests.close()
             stream.close()
+            marker.close()
             bell.close()
             log.info("registry stopped", url=self.url)
             self._ended.set()
-
-
-class _Loop:
-    """What the registry's thread does. Sockets belong to it while it runs."""
-
-    def __init__(
-        self,
-        core: RegistryCore,
-        requests: Socket,
-        stream: Socket,
-        bell: Bell,
-        stopping: threading.Event,
-    ) -> None:
-        self._core = core
-        self._requests = requests
-        self._stream = stream
-        self._stopping = stopping
-        self._poller = zmq.Poller()
-        for source in (requests, stream, bell.fileno()):
-            self._poller.register(source, zmq.POLLIN)
-
-    def run(self) -> None:
-        core = self._core
-        while not self._stopping.is_set():
-            now = time.monotonic()
-            core.wall_offset = time.time() - now
-            drained = self._serve_waiting()
-            for event in core.expire(now, drained=drained):
-                self._publish(event)
-            if self._has_new_subscriber():
-                self._publish(core.greet(now))
-            if tick := core.tick(now):
-                self._publish(tick)
-            if drained:
-                self._poller.poll(poll_timeout(core.next_deadline() - time.monotonic()))
-        self._publish(core.bye(time.monotonic()))
-
-    def _serve_waiting(self) -> bool:
-        """Serve a batch of requests; say whether that was all that waited."""
-        for _ in range(_BATCH):
-            try:
-                frames = self._requests.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return True
-            self._requests.send(self._answer(frames))
-        return False
-
-    def _answer(self, frames: list[bytes]) -> bytes:
-        """Serve one request, whatever it is, and give the reply to send."""
-        reply: Reply
-        try:
-            request = decode_request(frames)
-            reply, events = self._core.handle(request, time.monotonic())
-            for event in events:
-                self._publish(event)
-        except zmq.ContextTerminated:
-            raise
-        except MessageError as error:
-            reply = ErrorReply(error.req_event, error.code, str(error))
-            log.warning("bad request", code=error.code, req_event=error.req_event, why=str(error))
-        except Exception:
-            # Our own fault, but one request's: the next one must be served (P11).
-            log.exception("a request failed inside the registry")
-            reply = ErrorReply(None, ErrorCode.INTERNAL, "the registry failed; see its log")
-        return encode_reply(reply)
-
-    def _publish(self, message: StreamMessage) -> None:
-        self._stream.send_multipart(encode_event(message))
-
-    def _has_new_subscriber(self) -> bool:
-        found = False
-        try:
-            for _ in range(_BATCH):
-                found |= self._stream.recv(zmq.NOBLOCK).startswith(b"\1")
-        except zmq.Again:
-            pass
-        return found
 
 
 def _bound_port(socket: Socket) -> str:

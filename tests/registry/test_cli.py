@@ -361,7 +361,8 @@ def test_a_command_that_does_not_exist_is_one_clear_line(registry: DeviceRegistr
 
 def test_logs_are_json_when_nobody_is_at_a_terminal(registry: DeviceRegistry) -> None:
     result = run("announce", "camera", "tcp://a:1", "--registry", registry.url, "--", "true")
-    record = json.loads(result.stderr.splitlines()[0])
+    # What the command itself says is on stderr, too, before or after.
+    record = json.loads(next(line for line in result.stderr.splitlines() if line[0] == "{"))
     assert (record["event"], record["device"]) == ("registered", "camera-0")
 
 

@@ -17,7 +17,7 @@ from devicewatch.events.protocol import (
     MIN_LEASE,
     Reason,
 )
-from devicewatch.registry.core import DRAIN_GRACE, EXPIRED_PER_CALL, RegistryCore
+from devicewatch.registry.core import EXPIRED_PER_CALL, RegistryCore
 from tests.support.cores import (
     device,
     events_of,
@@ -161,34 +161,6 @@ def test_between_the_parts_of_a_mass_expiry_renewals_still_count(core: RegistryC
     core.handle(CheckAlive(left[3].uuid), 20.0)
     assert len(core.expire(20.0)) == 9
     assert list(core.devices) == [left[3].name]
-
-
-def test_with_unread_requests_a_lease_is_given_a_little_longer(core: RegistryCore) -> None:
-    register(core, wish())
-
-    assert core.expire(20.0, drained=False) == []
-    assert core.expire(20.0 + DRAIN_GRACE - 0.001, drained=False) == []
-    assert len(core.expire(20.0 + DRAIN_GRACE + 0.001, drained=False)) == 1
-
-
-def test_after_a_pause_no_lease_ends_while_the_requests_that_waited_are_read(
-    core: RegistryCore,
-) -> None:
-    ack = register(core, wish())
-    for step in range(5):
-        assert core.expire(200.0 + step * DRAIN_GRACE / 5, drained=False) == []
-    core.handle(CheckAlive(ack.uuid), 200.0 + DRAIN_GRACE)
-
-    assert core.expire(200.0 + DRAIN_GRACE) == []
-    assert list(core.devices) == ["cam"]
-
-
-def test_a_renewal_that_was_still_unread_at_the_deadline_is_in_time(core: RegistryCore) -> None:
-    ack = register(core, wish())
-    core.expire(20.01, drained=False)
-
-    assert core.handle(CheckAlive(ack.uuid), 20.02)[0] == Ack("CHECK_ALIVE", success=True)
-    assert core.expire(20.03) == []
 
 
 # --- instance -----------------------------------------------------------------------------------

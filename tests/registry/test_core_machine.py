@@ -41,7 +41,7 @@ from devicewatch.events.messages import (
 )
 from devicewatch.events.protocol import MAX_INTEGER, MAX_PAGE, PROTOCOL_VERSION, Reason
 from devicewatch.events.records import Added, Device, Event, Removed, Tick
-from devicewatch.registry.core import DRAIN_GRACE, CoreSettings, RegistryCore
+from devicewatch.registry.core import CoreSettings, RegistryCore
 
 EPOCH = "epoch-1"
 TICK_INTERVAL = 1.0
@@ -101,7 +101,6 @@ class CoreBesideAModel(RuleBasedStateMachine):
         )
         self._history = history
         self._started = self._now = start
-        self._undrained_since: float | None = None
         self._next_tick = start + TICK_INTERVAL
 
     # --- the model ------------------------------------------------------------------------------
@@ -253,22 +252,11 @@ class CoreBesideAModel(RuleBasedStateMachine):
     def somebody_sets_the_clock(self, offset: float) -> None:
         self._wall_offset = self._core.wall_offset = offset
 
-    @rule(drained=st.booleans())
-    def leases_end(self, drained: bool) -> None:
-        self._expire(drained=drained)
-
-    def _expire(self, *, drained: bool) -> None:
+    @rule()
+    def leases_end(self) -> None:
         before = self._seq
-        if drained:
-            self._undrained_since = None
-        elif self._undrained_since is None:
-            self._undrained_since = self._now
-        until = self._now
-        if self._undrained_since is not None:
-            patient = self._now < self._undrained_since + DRAIN_GRACE
-            until = float("-inf") if patient else self._now - DRAIN_GRACE
-        due = {held.device.revision: held for held in self._present if held.deadline <= until}
-        events = self._core.expire(self._now, drained=drained)
+        due = {held.device.revision: held for held in self._present if held.deadline <= self._now}
+        events = self._core.expire(self._now)
         self._fold(events)
         for event in events:
             assert event.device.revision in due, "P8: nothing expires early"
@@ -276,9 +264,8 @@ class CoreBesideAModel(RuleBasedStateMachine):
 
         assert not due, "P8: who fell silent is removed"
         assert events == self._published[before:]
-        if drained:
-            self._tick()
-            assert self._core.next_deadline() > self._now
+        self._tick()
+        assert self._core.next_deadline() > self._now
 
     @rule()
     def a_tick_may_be_due(self) -> None:
@@ -383,7 +370,7 @@ class CoreBesideAModel(RuleBasedStateMachine):
     @invariant()
     def every_lease_ends_when_it_should(self) -> None:
         deadlines = {held.uuid: held.deadline for held in self._present}
-        assert self._core._leases._deadlines == deadlines
+        assert self._core._leases._leases._deadlines == deadlines
 
     @invariant()
     def nothing_is_left_of_those_who_left(self) -> None:

@@ -16,7 +16,7 @@ from devicewatch.events.protocol import MAX_FRAME_BYTES, MAX_REQUEST_BYTES
 from devicewatch.events.sockets import Bell
 from devicewatch.registry import DeviceRegistry
 from devicewatch.registry.core import RegistryCore
-from devicewatch.registry.server import _Loop
+from devicewatch.registry.loop import Loop
 from tests.support.live import PATIENCE, RawClient, raw_client, raw_subscriber, wait_until
 
 Context = zmq.Context[zmq.Socket[bytes]]
@@ -289,35 +289,6 @@ def test_a_renewal_that_waits_in_the_socket_counts(
     assert list(registry.devices) == ["cam"]
 
 
-def test_the_silent_are_removed_even_if_the_queue_never_runs_empty(
-    registry: DeviceRegistry, client: RawClient, context: Context
-) -> None:
-    flood = context.socket(zmq.DEALER)
-    flood.linger = 0
-    flood.connect(registry.url)
-    request = [b"", b'{"event":"CHECK_ALIVE","payload":{"uuid":"nobody"}}']
-    stop = threading.Event()
-
-    def keep_flooding() -> None:
-        under_way = 0
-        while not stop.is_set():
-            while under_way < 900:
-                flood.send_multipart(request)
-                under_way += 1
-            flood.recv_multipart()
-            under_way -= 1
-        flood.close()
-
-    thread = threading.Thread(target=keep_flooding)
-    thread.start()
-    try:
-        client.register("tcp://a:1", "cam", alive_timeout=0.2)
-        wait_until(lambda: not registry.devices)
-    finally:
-        stop.set()
-        thread.join()
-
-
 def test_an_idle_registry_wakes_up_once_a_tick(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -449,7 +420,7 @@ class _Recorder:
 def test_events_are_published_before_the_reply() -> None:
     request = b'{"event":"REGISTER","payload":{"device_type":"a","addr":"b","name":"c"}}'
     sockets = _Recorder(request, request)
-    loop = _Loop.__new__(_Loop)
+    loop = Loop.__new__(Loop)
     loop._core = RegistryCore("epoch", 0.0)
     loop._requests = loop._stream = cast(Any, sockets)
     assert loop._serve_waiting()

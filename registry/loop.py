@@ -1,0 +1,161 @@
+"""The registry's loop: what its thread does with the sockets, from the start to the `bye`.
+
+It moves bytes, reads the clocks and wakes up; what anything means is the core's business. In each
+round it serves the requests that wait, up to a batch, then lets leases end and ticks go out, and
+sleeps until the core's next deadline or until something arrives. Before a lease ends it sends
+itself the markers that the core asks for, which prove that every renewal that was in time has been
+read (P8, see `fairness`). An idle registry wakes up once a tick, or twice a second while it has
+devices.
+
+For one request the order is: change the state, publish the events, reply. Whatever happens in
+between, exactly one reply goes out: a REP socket that owes one is stuck for good.
+"""
+
+import threading
+import time
+from typing import Final
+
+import zmq
+
+from ..events.codec import decode_request, encode_event, encode_reply
+from ..events.errors import MessageError
+from ..events.logs import get_logger
+from ..events.messages import ErrorReply, Reply
+from ..events.protocol import ErrorCode
+from ..events.records import StreamMessage
+from ..events.sockets import Bell, Socket, poll_timeout
+from .core import RegistryCore
+from .marker import Marker
+
+_BATCH: Final = 100
+"""Requests served in a row before leases, ticks and greetings get their turn."""
+
+_BATCH_TIME: Final = 0.005
+"""Seconds after which a batch ends early: some requests take a millisecond or more."""
+
+HELD_UP: Final = 1.0
+"""Seconds for which the registry has to be held up, in total since the last time, to be logged."""
+
+log = get_logger(__name__)
+
+
+class Loop:
+    """Serves requests until it is told to stop. Everything it is given belongs to it while it runs.
+
+    Args:
+        core: Decides.
+        requests: A REP, bound.
+        stream: An XPUB, bound.
+        marker: Goes through `requests`.
+        bell: Wakes it up.
+        stopping: Ends it, once the bell has rung.
+    """
+
+    def __init__(
+        self,
+        core: RegistryCore,
+        requests: Socket,
+        stream: Socket,
+        marker: Marker,
+        bell: Bell,
+        stopping: threading.Event,
+    ) -> None:
+        self._core = core
+        self._requests = requests
+        self._stream = stream
+        self._marker = marker
+        self._stopping = stopping
+        self._away_logged = 0.0
+        self._has_slept = True
+        self._poller = zmq.Poller()
+        for source in (requests, stream, marker.stream, bell.fileno()):
+            self._poller.register(source, zmq.POLLIN)
+
+    def run(self) -> None:
+        """Do it.
+
+        Raises:
+            ContextTerminated: The sockets' context was terminated meanwhile.
+        """
+        while not self._stopping.is_set():
+            self.do_round()
+        self._publish(self._core.bye(time.monotonic()))
+
+    def do_round(self) -> None:
+        """Do all there is to do, as far as a batch goes, and sleep if that was all."""
+        core, now = self._core, time.monotonic()
+        core.wall_offset = time.time() - now
+        if self._has_slept:
+            core.attend(now)
+        self._marker.forward()
+        drained = self._serve_waiting()
+        if core.away - self._away_logged >= HELD_UP:
+            self._log_away()
+        now = time.monotonic()
+        for event in core.expire(now, drained=drained):
+            self._publish(event)
+        if (number := core.marker_to_send()) is not None:
+            self._marker.send(number)
+        if self._has_new_subscriber():
+            self._publish(core.greet(now))
+        if tick := core.tick(now):
+            self._publish(tick)
+        if drained:
+            self._poller.poll(poll_timeout(core.next_deadline() - time.monotonic()))
+        self._has_slept = drained
+
+    def _log_away(self) -> None:
+        seconds = self._core.away - self._away_logged
+        self._away_logged = self._core.away
+        log.warning(
+            "the registry was held up; every lease is given that time", seconds=round(seconds, 1)
+        )
+
+    def _serve_waiting(self) -> bool:
+        """Serve a batch of requests; say whether that was all that waited."""
+        end = time.monotonic() + _BATCH_TIME
+        for _ in range(_BATCH):
+            try:
+                frames = self._requests.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return True
+            now = time.monotonic()
+            self._requests.send(self._answer(frames, now))
+            if now > end:
+                break
+        return False
+
+    def _answer(self, frames: list[bytes], now: float) -> bytes:
+        """Serve one request, whatever it is, and give the reply to send."""
+        reply: Reply
+        try:
+            request = decode_request(frames)
+            reply, events = self._core.handle(request, now)
+            for event in events:
+                self._publish(event)
+        except zmq.ContextTerminated:
+            raise
+        except MessageError as error:
+            number = self._marker.read(frames)
+            if number is not None:
+                self._core.marker_read(number)
+                return b""
+            reply = ErrorReply(error.req_event, error.code, str(error))
+            log.warning("bad request", code=error.code, req_event=error.req_event, why=str(error))
+        except Exception:
+            # Our own fault, but one request's: the next one must be served (P11).
+            log.exception("a request failed inside the registry")
+            reply = ErrorReply(None, ErrorCode.INTERNAL, "the registry failed; see its log")
+        return encode_reply(reply)
+
+    def _publish(self, message: StreamMessage) -> None:
+        self._stream.send_multipart(encode_event(message))
+
+    def _has_new_subscriber(self) -> bool:
+        found = False
+        try:
+            for _ in range(_BATCH):
+                found |= self._stream.recv(zmq.NOBLOCK).startswith(b"\1")
+        except zmq.Again:
+            pass
+        return found
