@@ -30,7 +30,7 @@ from ..events.protocol import (
 )
 from ..subscribers.watch import Watcher
 from . import display
-from .client import announce
+from .announce import announce
 from .demo import run_demo
 from .requester import query_devices, query_info
 from .server import DeviceRegistry
