@@ -7,6 +7,7 @@ What to ask the registry, and when, is decided in `presence`; here is the thread
 """
 
 import inspect
+import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -25,6 +26,15 @@ from .presence import Presence, PresenceState, PresenceStatus
 from .teller import OnChange, Teller
 
 TERMINATED: Final = "the ZeroMQ context was terminated"
+
+_LOGGED: Final = {
+    PresenceState.REGISTERING: (logging.WARNING, "registering again"),
+    PresenceState.PRESENT: (logging.INFO, "registered"),
+    PresenceState.UNREACHABLE: (logging.WARNING, "no registry answers; trying on"),
+    PresenceState.DISPLACED: (logging.WARNING, "displaced; standing by"),
+    PresenceState.REFUSED: (logging.ERROR, "the registry refuses the device; trying on"),
+    PresenceState.LEFT: (logging.INFO, "no longer announced"),
+}
 
 log = get_logger(__name__)
 
@@ -181,26 +191,14 @@ class Announcing:
         )
 
     def _log(self, status: PresenceStatus) -> None:
-        details = {"device": status.name, "registry": self._url}
-        if status.why:
-            details["why"] = status.why
-        match status.state:
-            case PresenceState.REGISTERING:
-                log.warning("registering again", **details)
-            case PresenceState.PRESENT if status.why:
-                log.warning("registered under another name", **details)
-            case PresenceState.PRESENT:
-                log.info("registered", **details)
-            case PresenceState.UNREACHABLE:
-                log.warning("no registry answers; trying on", **details)
-            case PresenceState.DISPLACED:
-                log.warning("displaced by another instance; standing by", **details)
-            case PresenceState.REFUSED:
-                log.error("the registry refuses the device", **details)
-            case PresenceState.LEFT if status.why:
-                log.warning("no longer announced", **details)
-            case PresenceState.LEFT:
-                log.info("left", **details)
+        if self._presence.ended and not self._was_registered:
+            return  # whoever is entering is told
+        level, words = _LOGGED[status.state]
+        if not status.why:
+            log.log(level, words, device=status.name, registry=self._url)
+        else:  # all is not as it should be
+            level = max(level, logging.WARNING)
+            log.log(level, words, device=status.name, registry=self._url, why=status.why)
 
 
 class Announcement(Announcing):

@@ -263,7 +263,7 @@ class Presence:
             self._due = now + self._patience()
 
     def _failed(self, state: PresenceState, why: str, now: float) -> None:
-        self._failures = min(self._failures + 1, 10)
+        self._failures = min(self._failures + 1, 20)
         standing_by = self.status.state is PresenceState.DISPLACED
         if now >= self._lease_ends and not standing_by:
             self._become(state, why)
