@@ -15,7 +15,7 @@ import attrs
 
 from devicewatch.events.codec import decode_request, encode_reply
 from devicewatch.events.messages import Ack, Register, RegisterAck, Reply, Request
-from devicewatch.events.protocol import RequestName
+from devicewatch.events.protocol import Reason, RequestName
 from devicewatch.events.records import Event
 from devicewatch.registry.core import CoreSettings, RegistryCore
 from devicewatch.registry.presence import Presence, PresenceState, PresenceStatus
@@ -131,11 +131,13 @@ class SimulatedDevice:
     Attributes:
         link: Its network.
         suspended: Its process is stopped.
+        wish: How it first registered.
         requests: How many requests it has made.
-        states: Every state it has been in.
+        told: Every status that its owner was told of.
     """
 
-    def __init__(self, lab: "Lab", presence: Presence) -> None:
+    def __init__(self, lab: "Lab", wish: Register, presence: Presence) -> None:
+        self.wish = wish
         self.presence = presence
         self.link = Link()
         self.suspended = False
@@ -172,17 +174,22 @@ class SimulatedDevice:
         assert self.presence.next_deadline() > self._lab.now, "it spins"
 
     def leave(self) -> None:
+        self.resume()
         self.presence.leave(self._lab.now)
+        self.turn()
+
+    def resume(self) -> None:
+        self.suspended = False
         self.turn()
 
     def kill(self) -> None:
         """It ends without a word."""
         self.presence.abandon("killed")
-        self.turn()
+        self.resume()
 
     def deliver(self) -> None:
         """Send what waits for a connection, if there is one now."""
-        if self._unsent is None or self.link.cut or not self._lab.up:
+        if self._unsent is None or self.suspended or self.link.cut or not self._lab.up:
             return
         request, self._unsent = self._unsent, None
         if self.link.lost_requests:
@@ -237,7 +244,7 @@ class Lab:
         """A device starts."""
         instance = f"instance-{next(self._numbers)}"
         request = Register("camera", addr, name, overwrite, lease, instance)
-        device = SimulatedDevice(self, Presence(request, URL, jitter=self._jitter))
+        device = SimulatedDevice(self, request, Presence(request, URL, jitter=self._jitter))
         self.devices.append(device)
         return device
 
@@ -259,9 +266,23 @@ class Lab:
         if not self.up:
             return None
         self.published += self.core.expire(self.now)
-        reply, events = self.core.handle(decode_request([frame]), self.now)
+        request = decode_request([frame])
+        holder = self.holder(request.addr) if isinstance(request, Register) else None
+        reply, events = self.core.handle(request, self.now)
         self.published += events
+        if isinstance(request, Register) and not request.displace:
+            assert not request.overwrite
+            assert not events or holder in (None, request.instance), "a claim displaces nobody"
         return encode_reply(reply)
+
+    def holder(self, addr: str) -> str | None:
+        """The instance registered from an address."""
+        registration = self.core._by_addr.get(addr)
+        return None if registration is None else registration.request.instance
+
+    def replaced(self) -> int:
+        """How many devices have been displaced so far."""
+        return [getattr(event, "reason", None) for event in self.published].count(Reason.REPLACED)
 
     def later(self, seconds: float, happen: Callable[[], None]) -> None:
         heapq.heappush(self._agenda, (self.now + seconds, next(self._numbers), happen))
