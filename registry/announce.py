@@ -146,7 +146,11 @@ class Announcing:
     def _turn(self, tell: Callable[[PresenceStatus], object]) -> None:
         """Do all there is to do now, until there is nothing left but to wait."""
         presence = self._presence
+        requests = presence.actions()
         while True:
+            # First of all: a reply to an earlier request must not pass for one to these.
+            for request in requests:
+                self._send(request)
             frames = self._socket.receive()
             now = time.monotonic()
             if frames is not None:
@@ -156,8 +160,6 @@ class Announcing:
             requests = presence.actions()
             if frames is None and not requests:
                 return
-            for request in requests:
-                self._send(request)
 
     def _send(self, request: bytes) -> None:
         try:

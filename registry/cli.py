@@ -255,6 +255,7 @@ def announce_(
         alive_timeout=lease,
         metadata=_parse_metadata(metadata),
         timeout=CONNECT_TIMEOUT,
+        on_change=display.PresenceChanges(err=bool(command)),
     )
     code = 128 + signal.SIGINT
     with _interruptible(), contextlib.suppress(KeyboardInterrupt), presence:

@@ -7,7 +7,8 @@ The presence makes every decision of a device that wants to stay registered, and
 clock, thread or log. Whoever drives it (`announce`, `aio`, or a test) gives it the reply to its
 latest request, `reply_received`, lets time pass, `advance`, at `next_deadline()` at the latest,
 and after each of these sends what `actions()` says and tells what `changes()` gives. It must be
-given a reply that has arrived before it is told that time has passed.
+given a reply that has arrived before it is told that time has passed; and no reply before what
+`actions()` says is sent.
 
 There is at most one request under way. It is asked again when its time is up, on a new socket:
 the shell gives up on the old one, so no reply but the latest request's can ever arrive. Until
@@ -281,7 +282,7 @@ class Presence:
         )
         before = self.status.name
         other = before not in ("", ack.name)
-        why = f"{before!r} is the name of another device now" if other else ""
+        why = f"another device has taken the name {before!r}" if other else ""
         self._become(PresenceState.PRESENT, why, ack.name)
         self._renewed(lease)
 

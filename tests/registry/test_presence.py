@@ -324,7 +324,7 @@ def test_a_device_that_lost_its_name_tells_and_keeps_the_new_one() -> None:
     assert hand.told() == [("present", "cam-1")]
     status = hand.presence.status
     assert status.previous_name == "cam"
-    assert "'cam' is the name of another device now" in status.why
+    assert "taken the name 'cam'" in status.why
     hand.to_deadline()
     hand.reply(UNKNOWN)
     assert hand.asked() == attrs.evolve(CLAIM, name="cam-1")

@@ -212,7 +212,7 @@ def run_the_machine(**more: Any) -> None:
 
 
 def test_every_device_holds_on_through_every_fault() -> None:
-    run_the_machine(max_examples=100)
+    run_the_machine(max_examples=50)
 
 
 # --- the machine can tell ------------------------------------------------------------------------
