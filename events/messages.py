@@ -57,6 +57,8 @@ class Register:
         alive_timeout: Length of the lease in seconds; None for the registry's default.
         instance: An id that the device drew when it started. It makes repeating this request
             harmless, and is as secret as the uuid that a repetition is answered with.
+        displace: Take the place of another instance that is registered from this address. If not,
+            the registry refuses with `OCCUPIED` while there is one.
     """
 
     device_type: Text
@@ -66,6 +68,7 @@ class Register:
     alive_timeout: Lease | None = None
     instance: Identifier | None = attrs.field(default=None, repr=False)
     metadata: Metadata | None = None
+    displace: bool = True
 
 
 @attrs.frozen

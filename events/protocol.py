@@ -110,5 +110,7 @@ class ErrorCode(StrEnum):
     INVALID = "INVALID"
     """A field of the payload is missing, of the wrong type, or out of range."""
     TOO_LARGE = "TOO_LARGE"
+    OCCUPIED = "OCCUPIED"
+    """Another instance is registered from the address, and was not to be displaced."""
     INTERNAL = "INTERNAL"
     """The registry's own fault. The request may be repeated."""

@@ -45,6 +45,15 @@ class RequestSocket:
         """The socket to poll for a reply; None while no request is under way."""
         return self._socket if self._waiting else None
 
+    @property
+    def open(self) -> Socket | None:
+        """The socket, if there is one, whether or not a request is under way.
+
+        Polling it between requests, too, is how to notice at once that its context is terminated,
+        which cannot end before the socket is closed.
+        """
+        return self._socket
+
     def send(self, request: bytes) -> None:
         """Send a request, forgetting an earlier one that is still unanswered. Never blocks.
 

@@ -1,20 +1,25 @@
 """The source of truth, and a device's way to it."""
 
+from .aio import AsyncAnnouncement, aannounce
+from .announce import Announcement, announce
 from .client import (
     AliveCheckState,
-    Announcement,
-    announce,
     register_device,
     send_alive_check,
     unregister_device,
 )
+from .presence import PresenceState, PresenceStatus
 from .requester import query_devices, query_info
 from .server import DeviceRegistry
 
 __all__ = [
     "AliveCheckState",
     "Announcement",
+    "AsyncAnnouncement",
     "DeviceRegistry",
+    "PresenceState",
+    "PresenceStatus",
+    "aannounce",
     "announce",
     "query_devices",
     "query_info",

@@ -30,7 +30,7 @@ from ..events.protocol import (
 )
 from ..subscribers.watch import Watcher
 from . import display
-from .client import announce
+from .announce import announce
 from .demo import run_demo
 from .requester import query_devices, query_info
 from .server import DeviceRegistry
@@ -255,6 +255,7 @@ def announce_(
         alive_timeout=lease,
         metadata=_parse_metadata(metadata),
         timeout=CONNECT_TIMEOUT,
+        on_change=display.PresenceChanges(err=bool(command)),
     )
     code = 128 + signal.SIGINT
     with _interruptible(), contextlib.suppress(KeyboardInterrupt), presence:

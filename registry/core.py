@@ -21,9 +21,10 @@ decides nothing, so that setting a clock expires nobody (P8).
 Every change is an event and has the next `seq`, without holes (P1). A registration is known by
 its name, its address, its uuid and its revision, each in an index of its own; `_enter` and
 `_leave` are the only places that touch them, and each makes exactly one event. What displaces
-whom is settled in `_register`, in this order: whoever is at the address leaves, then, with
-`overwrite`, whoever has the name, and only then a free name is looked for; so a device that
-starts again at its address under its name keeps both (P9).
+whom is settled in `_register`, in this order: whoever is at the address leaves (or, without
+`displace`, stays, and the request is refused), then, with `overwrite`, whoever has the name, and
+only then a free name is looked for; so a device that starts again at its address under its name
+keeps both (P9).
 
 No request costs more than O(log n) for n devices (see `leases`, `names`; the index by revision
 is sorted, for paging).
@@ -42,6 +43,7 @@ from ..events.messages import (
     Ack,
     CheckAlive,
     CompactedReply,
+    ErrorReply,
     EventsReply,
     Info,
     InfoReply,
@@ -64,6 +66,7 @@ from ..events.protocol import (
     MAX_TICK_INTERVAL,
     MIN_TICK_INTERVAL,
     PROTOCOL_VERSION,
+    ErrorCode,
     Reason,
     RequestName,
 )
@@ -260,13 +263,19 @@ class RegistryCore:
         event = self._leave(registration, Reason.UNREGISTERED, now)
         return Ack(RequestName.UNREGISTER, True), [event]
 
-    def _register(self, request: Register, now: float) -> tuple[RegisterAck, list[Event]]:
+    def _register(
+        self, request: Register, now: float
+    ) -> tuple[RegisterAck | ErrorReply, list[Event]]:
         here = self._by_addr.get(request.addr)
-        if here is not None and request.instance is not None and here.request == request:
-            # Its answer was lost, and it asks again.
-            self._leases.set(here.uuid, here.alive_timeout, now)
-            return self._register_ack(here), []
-        events: list[Event] = [] if here is None else [self._displace(here, now)]
+        events: list[Event] = []
+        if here is not None:
+            again = request.instance is not None and here.request.instance == request.instance
+            if again and _asks_for_what_it_has(request, here):
+                self._leases.set(here.uuid, here.alive_timeout, now)
+                return self._register_ack(here), []
+            if not (again or request.displace):
+                return _occupied(here.device), []
+            events.append(self._displace(here, now))
         if request.overwrite and request.name in self._by_name:
             events.append(self._displace(self._by_name[request.name], now))
         registration, added = self._enter(request, self._free_name(request), now)
@@ -356,3 +365,24 @@ class RegistryCore:
 
     def _time(self, now: float) -> float:
         return round(now + self.wall_offset, 6)
+
+
+def _asks_for_what_it_has(request: Register, here: _Registration) -> bool:
+    """Whether a request from the instance registered here is to change nothing.
+
+    Its answer was lost, and it asks again; or an earlier form of the request, in which it wished
+    for a name instead of claiming the one it got, comes late.
+    """
+    of_old = attrs.evolve(request, displace=here.request.displace)
+    if of_old == here.request:
+        return True
+    of_old = attrs.evolve(of_old, name=here.request.name, overwrite=here.request.overwrite)
+    return of_old == here.request and request.name == here.device.name
+
+
+def _occupied(holder: Device) -> ErrorReply:
+    return ErrorReply(
+        RequestName.REGISTER,
+        ErrorCode.OCCUPIED,
+        f"{holder.addr} is the address of the {holder.device_type} {holder.name!r} now",
+    )

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterable
 
+import click
 import structlog
 from rich.console import Console
 from rich.table import Table
@@ -14,6 +15,7 @@ from rich.text import Text
 from ..events.messages import InfoReply
 from ..events.protocol import Origin
 from ..events.records import Added, Device, Event, Removed
+from .presence import PresenceState, PresenceStatus
 
 _PIPE_WIDTH = 10_000
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
@@ -178,3 +180,35 @@ def _metadata(device: Device) -> str:
 def _harmless(_logger: object, _name: str, fields: structlog.typing.EventDict) -> dict[str, object]:
     """Logs quote what strangers sent; on a terminal that must not play tricks either."""
     return {k: printable(v) if isinstance(v, str) else v for k, v in fields.items()}
+
+
+class PresenceChanges:
+    """Says what a device's owner has to know: another name, displaced, present again.
+
+    To be called with each `PresenceStatus`. Short absences, such as the time that a registry takes
+    to restart, go unmentioned; the log has them.
+
+    Args:
+        err: Whether to say it on stderr.
+    """
+
+    def __init__(self, *, err: bool) -> None:
+        self._err = err
+        self._name = ""
+        self._displaced = False
+
+    def __call__(self, status: PresenceStatus) -> None:
+        """Say what is new."""
+        if status.state is PresenceState.DISPLACED:
+            self._displaced = True
+            self._say(f"{status.name} is displaced: {status.why}")
+        elif status.registered:
+            if self._name not in ("", status.name):
+                self._say(f"{self._name} is now called {status.name}: {status.why}")
+            elif self._displaced:
+                self._say(f"{status.name} is present again")
+            self._name, self._displaced = status.name, False
+
+    def _say(self, text: str) -> None:
+        click.echo(printable(text), err=self._err)
+        (sys.stderr if self._err else sys.stdout).flush()

@@ -6,7 +6,7 @@ from typing import Final, Self, TypeVar
 import zmq
 
 from ..events.codec import decode_reply, encode_request
-from ..events.errors import MessageError, RegistryUnreachable, RequestRefused
+from ..events.errors import RegistryUnreachable
 from ..events.messages import (
     ErrorReply,
     Info,
@@ -17,9 +17,10 @@ from ..events.messages import (
     SnapshotReply,
     Unsupported,
 )
-from ..events.protocol import MAX_PAGE, ErrorCode
+from ..events.protocol import MAX_PAGE
 from ..events.records import Device
 from ..events.sockets import Bell, Context, RequestSocket, check_address, poll_timeout
+from .refusal import refusal
 
 T = TypeVar("T")
 
@@ -81,13 +82,8 @@ class Requester:
                 "and is its port open?"
             )
         reply = decode_reply(frames)
-        if isinstance(reply, ErrorReply):
-            raise RequestRefused(reply.code, f"the registry at {self.url} refused: {reply.message}")
-        if isinstance(reply, Unsupported):
-            raise RequestRefused(
-                "UNSUPPORTED",
-                f"the registry at {self.url} knows no {reply.req_event}: is it an older one?",
-            )
+        if isinstance(reply, ErrorReply | Unsupported):
+            raise refusal(reply, self.url)
         return reply
 
     def close(self) -> None:
@@ -160,6 +156,4 @@ def expect(kind: type[T], reply: Reply, url: str) -> T:
     """
     if isinstance(reply, kind):
         return reply
-    raise MessageError(
-        ErrorCode.INVALID, f"{url} answered with a {type(reply).__name__}: is it a registry?"
-    )
+    raise refusal(reply, url)

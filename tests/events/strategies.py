@@ -61,6 +61,7 @@ requests: Final[st.SearchStrategy[messages.Request]] = st.one_of(
         alive_timeout=st.none() | _leases,
         instance=st.none() | _ids,
         metadata=st.none() | _metadata,
+        displace=st.booleans(),
     ),
     st.builds(messages.Unregister, uuid=_ids),
     st.builds(messages.CheckAlive, uuid=_ids, alive_timeout=_leases),

@@ -217,7 +217,6 @@ def test_a_repeated_request_with_overwrite_displaces_nobody(core: RegistryCore) 
     [
         {"name": "cam-7"},
         {"device_type": "webcam"},
-        {"overwrite": True},
         {"alive_timeout": 30.0},
         {"metadata": {"fps": 60}},
         {"instance": "another"},
@@ -235,6 +234,52 @@ def test_a_different_request_of_an_instance_is_a_new_registration(
     assert isinstance(reply, RegisterAck)
     assert reply.uuid != first.uuid
     assert [event.topic for event in events] == ["removed", "added"]
+
+
+def test_an_instance_may_claim_the_name_that_it_got(core: RegistryCore) -> None:
+    """Its wish may come late, and after its claim."""
+    register(core, wish("cam", "tcp://a"))
+    wished = wish("cam", "tcp://b", instance="i")
+    claim = wish("cam-1", "tcp://b", instance="i", displace=False)
+    first = register(core, wished)
+
+    assert register(core, claim) == register(core, wished) == first
+    core.handle(Unregister(first.uuid), 0.0)
+    second = register(core, claim)
+    assert second.name == "cam-1"
+    assert register(core, claim) == register(core, attrs.evolve(claim, displace=True)) == second
+
+
+@pytest.mark.parametrize("change", [{"metadata": {"fps": 60}}, {"device_type": "webcam"}])
+def test_a_claim_to_a_name_that_changes_something_else_is_a_new_registration(
+    core: RegistryCore, change: dict[str, Any]
+) -> None:
+    register(core, wish("", "tcp://a", instance="i"))
+    claim = wish("camera-0", "tcp://a", instance="i", **change)
+
+    assert summary(events_of(core, claim)) == [
+        ("removed", "camera-0", "replaced"),
+        ("added", "camera-0", None),
+    ]
+
+
+def test_an_instance_that_overwrites_another_s_name_gets_it(core: RegistryCore) -> None:
+    register(core, wish("cam", "tcp://a"))
+    request = wish("cam", "tcp://b", instance="i")
+    register(core, request)
+
+    assert summary(events_of(core, attrs.evolve(request, overwrite=True))) == [
+        ("removed", "cam-1", "replaced"),
+        ("removed", "cam", "replaced"),
+        ("added", "cam", None),
+    ]
+
+
+def test_an_instance_that_overwrites_its_own_name_changes_nothing(core: RegistryCore) -> None:
+    request = wish(instance="i")
+    register(core, request)
+
+    assert events_of(core, attrs.evolve(request, overwrite=True)) == []
 
 
 def test_an_instance_at_another_address_is_a_new_registration(core: RegistryCore) -> None:

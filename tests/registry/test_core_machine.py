@@ -25,6 +25,7 @@ from devicewatch.events.messages import (
     Ack,
     CheckAlive,
     CompactedReply,
+    ErrorReply,
     EventsReply,
     Info,
     InfoReply,
@@ -59,6 +60,7 @@ REQUESTS = st.builds(
     alive_timeout=st.none() | TIMEOUTS,
     instance=st.none() | st.sampled_from(["i", "j"]),
     metadata=st.none() | st.just({"fps": 30}),
+    displace=st.booleans(),
 )
 LIMITS = st.sampled_from([1, 2, 3, MAX_PAGE, MAX_INTEGER])
 STEPS = st.sampled_from([0.25, 0.5, 1.0, 1.75, 10.0, 20.0, 59.5, 100_000.0])
@@ -138,7 +140,7 @@ class CoreBesideAModel(RuleBasedStateMachine):
     def _model_register(self, request: Register, uuid: str) -> Held:
         for held in list(self._present):
             if held.device.addr == request.addr:
-                if request.instance is not None and request == held.request:
+                if same_instance(request, held.request) and asks_for_the_same(request, held):
                     held.deadline = self._now + held.lease
                     return held
                 self._model_leave(held, Reason.REPLACED)
@@ -175,6 +177,13 @@ class CoreBesideAModel(RuleBasedStateMachine):
     def _register(self, request: Register) -> None:
         before = self._seq
         reply, events = self._ask(request)
+        if not request.displace and any(
+            held.device.addr == request.addr and not same_instance(request, held.request)
+            for held in self._present
+        ):
+            assert isinstance(reply, ErrorReply)
+            assert (reply.code, events) == ("OCCUPIED", [])
+            return
         assert isinstance(reply, RegisterAck)
         held = self._model_register(request, reply.uuid)
 
@@ -193,6 +202,18 @@ class CoreBesideAModel(RuleBasedStateMachine):
     def a_device_registers_again(self, data: st.DataObject) -> None:
         held = data.draw(st.sampled_from(self._present))
         self._register(attrs.evolve(held.request))
+
+    @precondition(lambda self: self._present)
+    @rule(data=st.data(), displace=st.booleans(), overwrite=st.booleans())
+    def a_device_claims_the_name_that_it_got(
+        self, data: st.DataObject, displace: bool, overwrite: bool
+    ) -> None:
+        held = data.draw(st.sampled_from(self._present))
+        self._register(
+            attrs.evolve(
+                held.request, name=held.device.name, displace=displace, overwrite=overwrite
+            )
+        )
 
     @precondition(lambda self: self._present)
     @rule(data=st.data(), addr=ADDRS)
@@ -377,6 +398,24 @@ class CoreBesideAModel(RuleBasedStateMachine):
         core, present = self._core, len(self._present)
         assert len(core._by_addr) == len(core._by_uuid) == len(core._by_revision) == present
         assert present or not core._numbered._bitmaps
+
+
+def same_instance(request: Register, other: Register) -> bool:
+    return request.instance is not None and request.instance == other.instance
+
+
+def asks_for_the_same(request: Register, held: Held) -> bool:
+    """Whether it is as it asked to be, with the name that it wished for, or that it has."""
+    old = held.request
+    return (
+        request.device_type == old.device_type
+        and request.alive_timeout == old.alive_timeout
+        and request.metadata == old.metadata
+        and (
+            request.name == held.device.name
+            or (request.name, request.overwrite) == (old.name, old.overwrite)
+        )
+    )
 
 
 def free_name(request: Register, taken: set[str]) -> str:

@@ -8,6 +8,7 @@ import pytest
 from devicewatch.events.messages import (
     Ack,
     CheckAlive,
+    ErrorReply,
     Info,
     RegisterAck,
     Replay,
@@ -244,6 +245,68 @@ def test_the_lease_of_a_displaced_device_ends_nothing(core: RegistryCore) -> Non
 
     assert core.expire(19.9) == []
     assert list(core.devices) == ["cam"]
+
+
+# --- REGISTER: without displacing anybody -------------------------------------------------------
+
+
+@pytest.mark.parametrize("instance", [None, "newcomer"])
+def test_without_displace_the_device_at_an_address_stays(
+    core: RegistryCore, instance: str | None
+) -> None:
+    holder = register(core, wish("arm", "tcp://a", instance="holder", device_type="robot"), 1.0)
+    request = wish("cam", "tcp://a", instance=instance, displace=False, overwrite=True)
+    reply, events = core.handle(request, 2.0)
+
+    assert isinstance(reply, ErrorReply)
+    assert (reply.req_event, reply.code) == ("REGISTER", "OCCUPIED")
+    for words in ("tcp://a", "robot", "'arm'"):
+        assert words in reply.message
+    for secret in (holder.uuid, "holder"):
+        assert secret not in reply.message
+    assert events == []
+    assert list(core.devices) == ["arm"]
+    assert core.expire(20.9) == []
+    assert len(core.expire(21.0)) == 1, "the lease of the holder is untouched"
+
+
+def test_without_an_instance_nobody_is_the_same(core: RegistryCore) -> None:
+    register(core, wish())
+
+    reply, _ = core.handle(wish(displace=False), 0.0)
+    assert isinstance(reply, ErrorReply)
+
+
+def test_without_displace_a_free_address_is_taken(core: RegistryCore) -> None:
+    assert register(core, wish("cam", "tcp://a", displace=False)).name == "cam"
+
+
+def test_without_displace_a_name_may_be_taken_all_the_same(core: RegistryCore) -> None:
+    """It speaks of the address only; `overwrite` speaks of the name."""
+    register(core, wish("cam", "tcp://a"))
+    request = wish("cam", "tcp://b", displace=False, overwrite=True)
+
+    assert summary(events_of(core, request)) == [
+        ("removed", "cam", "replaced"),
+        ("added", "cam", None),
+    ]
+
+
+def test_an_instance_is_not_in_its_own_way(core: RegistryCore) -> None:
+    register(core, wish("cam", "tcp://a", instance="i"))
+    request = wish("arm", "tcp://a", instance="i", displace=False)
+
+    assert summary(events_of(core, request)) == [
+        ("removed", "cam", "replaced"),
+        ("added", "arm", None),
+    ]
+
+
+def test_when_the_device_at_the_address_has_gone_it_is_free(core: RegistryCore) -> None:
+    ack = register(core, wish("cam", "tcp://a"))
+    core.handle(Unregister(ack.uuid), 0.0)
+
+    assert register(core, wish("cam", "tcp://a", displace=False)).name == "cam"
 
 
 # --- uuid ---------------------------------------------------------------------------------------
