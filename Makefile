@@ -8,13 +8,14 @@ PACKAGES := events registry subscribers
 
 NAMES := $(sort $(wildcard $(PACKAGES:=/*.py)))
 
-.PHONY: FORCE help demo test check format bench clean
+.PHONY: FORCE help demo test check format soak bench clean
 
 help:
 	@echo "make demo    a registry, three devices and a watcher, for real (under 20 s)"
 	@echo "make test    all tests, and the coverage that must be whole"
 	@echo "make check   ruff (format and lint) and mypy --strict"
 	@echo "make format  let ruff put the code in order"
+	@echo "make soak    every promise, through all that can happen, for MINUTES=5, from SEED=…"
 	@echo "make bench   requests per second at 10 and at 10,000 devices, beside a bare loop"
 	@echo "make clean   remove what the other targets made"
 
@@ -35,6 +36,9 @@ check: $(VENV)/installed
 format: $(VENV)/installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+soak: $(VENV)/installed
+	$(BIN)/python -m tests.promises.soak --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/installed
 	$(BIN)/python tests/benchmarks/flatness.py

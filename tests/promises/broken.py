@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import attrs
 
-from devicewatch.events import Device, Event, Reason, Removed, Tick
-from devicewatch.events.messages import Register, RegisterAck, Request, Snapshot
+from devicewatch.events import Cursor, Device, Event, Reason, Removed, Tick
+from devicewatch.events.messages import ErrorReply, Register, RegisterAck, Request, Snapshot
 from devicewatch.events.protocol import MAX_PAGE
 from devicewatch.registry.core import RegistryCore
 from devicewatch.subscribers.mirror import Mirror, Phase
@@ -70,8 +70,8 @@ class TakesSilenceForAbsence(Mirror):
     """Breaks P6: whoever is not heard of is gone."""
 
     def _lose(self, why: str, now: float) -> None:
-        at = self._view.at
-        for device in list(self.devices.values()) if at is not None else ():
+        at = self._view.at or Cursor("", 0)
+        for device in list(self.devices.values()):
             gone = Removed(at.epoch, at.seq, now, device, Reason.UNKNOWN)
             self._view._outbox.put(gone)
         super()._lose(why, now)
@@ -104,7 +104,7 @@ class TakesItsOwnAbsenceForTheirs(RegistryCore):
     """Breaks P8: while it stands still, leases run on."""
 
     def attend(self, now: float) -> None:
-        pass
+        self._leases.seen = now
 
 
 class NeverLetsGo(RegistryCore):
@@ -120,6 +120,8 @@ class NeverLetsGo(RegistryCore):
 class LetsTwoShareAnAddress(RegistryCore):
     """Breaks P9: nobody is displaced by whoever registers from the same address."""
 
-    def _register(self, request: Register, now: float) -> tuple[RegisterAck, list[Event]]:
+    def _register(
+        self, request: Register, now: float
+    ) -> tuple[RegisterAck | ErrorReply, list[Event]]:
         self._by_addr.pop(request.addr, None)
         return super()._register(request, now)

@@ -8,9 +8,9 @@ yields, and P5, P6 and P8 here, where the clock is.
 import sys
 from collections.abc import Container
 from typing import Any, Final
+from unittest.mock import patch
 
 import hypothesis.strategies as st
-import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import (
     Bundle,
@@ -422,19 +422,11 @@ class Everything(RuleBasedStateMachine):
         promise("P5", asked == [len(o.follower.asked) for o in self.followed], "it keeps asking")
 
 
-def play(
-    machine: type[Everything],
-    monkeypatch: pytest.MonkeyPatch,
-    *,
-    examples: int,
-    steps: int,
-    find: bool = False,
-) -> None:
+def play(machine: type[Everything], *, examples: int, steps: int, find: bool = False) -> None:
     """Let everything happen.
 
     Args:
         machine: What to play.
-        monkeypatch: Makes pages small.
         examples: How often to play.
         steps: How many things happen each time, at the most.
         find: Whether a failure is expected: then the same things happen at every run, and the
@@ -443,17 +435,17 @@ def play(
     Raises:
         BrokenPromise: A promise was not kept; the message says which.
     """
-    monkeypatch.setattr("devicewatch.registry.core.MAX_PAGE", 2)
-    run_state_machine_as_test(
-        machine,
-        settings=settings(
-            max_examples=examples,
-            stateful_step_count=steps,
-            deadline=None,
-            phases=(Phase.generate,) if find else tuple(Phase)[:4],
-            derandomize=find,
-            database=None,
-            report_multiple_bugs=False,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    with patch("devicewatch.registry.core.MAX_PAGE", 2):
+        run_state_machine_as_test(
+            machine,
+            settings=settings(
+                max_examples=examples,
+                stateful_step_count=steps,
+                deadline=None,
+                phases=(Phase.generate,) if find else tuple(Phase)[:4],
+                derandomize=find,
+                database=None,
+                report_multiple_bugs=False,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )

@@ -7,12 +7,13 @@ from devicewatch.subscribers.mirror import Mirror
 
 from . import broken
 from .machine import Everything, play
+from .soak import soak
 from .validators import BrokenPromise
 
 
-def test_every_promise_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_promise_is_kept() -> None:
     """For seconds; the long profile is `make soak`."""
-    play(Everything, monkeypatch, examples=150, steps=40)
+    play(Everything, examples=150, steps=40)
 
 
 @pytest.mark.parametrize(
@@ -31,10 +32,25 @@ def test_every_promise_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         ("P9", broken.LetsTwoShareAnAddress),
     ],
 )
-def test_a_breach_is_noticed(
-    name: str, variant: type[Mirror] | type[RegistryCore], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_breach_is_noticed(name: str, variant: type[Mirror] | type[RegistryCore]) -> None:
     part = "mirror" if issubclass(variant, Mirror) else "core"
     machine = type(variant.__name__, (Everything,), {part: variant, "promises": (name,)})
     with pytest.raises(BrokenPromise, match=f"^{name}: "):
-        play(machine, monkeypatch, examples=1000, steps=40, find=True)
+        play(machine, examples=1000, steps=40, find=True)
+
+
+def test_the_long_profile_plays_the_same_again_from_the_same_seed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert soak(seed=7, minutes=0.0, examples=3)
+    assert capsys.readouterr().out.startswith("seed 7: 3 plays")
+
+
+def test_the_long_profile_says_how_to_play_a_breach_again(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    machine = type("Broken", (Everything,), {"mirror": broken.NamesOnlyTheName})
+    assert not soak(seed=7, minutes=0.0, examples=20, machine=machine)
+    out = capsys.readouterr().out
+    assert "make soak SEED=7 MINUTES=0" in out
+    assert "P7" in out

@@ -71,6 +71,7 @@ class Simulation:
         self._new = new_core
         self._delay = delay
         self._still_since: float | None = None
+        self._served_at = self.now
         self._waiting: list[tuple[bytes, Callable[[bytes], None]]] = []
         self._lives = count(1)
         self._uuids = count(1)
@@ -157,6 +158,7 @@ class Simulation:
         """The registry's reply to a request; None if it is down."""
         if not self.up:
             return None
+        self.core.attend(self.now)
         reply, events = self.core.handle(decode_request([frame]), self.now)
         for event in events:
             self._publish(event)
@@ -178,12 +180,13 @@ class Simulation:
             self.now,
             attrs.evolve(self._settings, events_port=events_port),
             new_uuid=lambda: f"uuid-{next(self._uuids)}",
+            watchful=True,
         )
         core.wall_offset = self.wall_offset
         return core
 
     def _go_on(self) -> None:
-        self._attend()
+        self.core.attend(self.now)
         waiting, self._waiting = self._waiting, []
         for frame, respond in waiting:
             self.receive(frame, respond)
@@ -195,19 +198,25 @@ class Simulation:
         for follower in self.followers:
             follower.hear(message)
 
-    def _attend(self) -> None:
-        if hasattr(self.core, "attend"):
-            self.core.attend(self.now)
-
     def _serve(self) -> None:
         """A round of the registry's loop."""
+        self._served_at = self.now
         self.core.wall_offset = self.wall_offset
-        self._attend()
-        while events := self.core.expire(self.now):
-            for event in events:
-                self._publish(event)
+        self.core.attend(self.now)
+        while self._let_leases_end():
+            continue
         if tick := self.core.tick(self.now):
             self._publish(tick)
+
+    def _let_leases_end(self) -> bool:
+        """Whether there may be more. Nothing waits, so a marker comes back at once."""
+        events = self.core.expire(self.now)
+        for event in events:
+            self._publish(event)
+        number = self.core.marker_to_send()
+        if number is not None:
+            self.core.marker_read(number)
+        return bool(events) or number is not None
 
     # --- those who follow it ------------------------------------------------------------------
 
@@ -260,7 +269,8 @@ class Simulation:
         if self._agenda:
             deadlines.append(self._agenda[0][0])
         if self.running:
-            deadlines.append(self.core.next_deadline())
+            # No two rounds at the very same time: what is due now but for rounding is due then.
+            deadlines.append(max(self.core.next_deadline(), self._served_at + 1e-6))
         return min(deadlines, default=float("inf"))
 
     def _run_to(self, due: float) -> None:
