@@ -75,6 +75,14 @@ def test_the_plain_device(registry: DeviceRegistry) -> None:
         assert device.enter() == "left: True"
 
 
+def test_the_async_device(registry: DeviceRegistry) -> None:
+    with program("async_device.py", registry.url) as device:
+        assert device.line() == "present arm"
+        assert registry.devices == {"arm": ("arm", "tcp://127.0.0.1:7002")}
+        assert device.enter() == "left arm"
+        assert registry.devices == {}
+
+
 def test_the_follower(registry: DeviceRegistry, context: Context) -> None:
     with (
         program("follow.py", registry.url) as follower,
