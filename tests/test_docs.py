@@ -75,6 +75,14 @@ def test_the_plain_device(registry: DeviceRegistry) -> None:
         assert device.enter() == "left: True"
 
 
+def test_the_async_device(registry: DeviceRegistry) -> None:
+    with program("async_device.py", registry.url) as device:
+        assert device.line() == "present arm"
+        assert registry.devices == {"arm": ("arm", "tcp://127.0.0.1:7002")}
+        assert device.enter() == "left arm"
+        assert registry.devices == {}
+
+
 def test_the_follower(registry: DeviceRegistry, context: Context) -> None:
     with (
         program("follow.py", registry.url) as follower,
@@ -84,6 +92,45 @@ def test_the_follower(registry: DeviceRegistry, context: Context) -> None:
         assert follower.line() == "cam came; now there: ['cam']"
         client.ask("UNREGISTER", {"uuid": uuid})
         assert follower.line() == "cam left (unregistered); now there: []"
+
+
+def test_the_dashboard(context: Context) -> None:
+    with DeviceRegistry(addr="127.0.0.1", port="0", events_port="0") as registry:
+        with raw_client(context, registry.url) as client:
+            client.register("tcp://a:1", "cam")
+        with program("dashboard.py", registry.url) as dashboard:
+            assert dashboard.line() == "+ cam"
+            assert dashboard.line() == "live: this is what is there"
+            registry.stop()
+            assert dashboard.line() == "stale: the registry has stopped"
+
+
+def test_the_logger_goes_on_where_it_stopped(
+    registry: DeviceRegistry, context: Context, tmp_path: Path
+) -> None:
+    file = tmp_path / "cursor"
+    with raw_client(context, registry.url) as client:
+        client.register("tcp://a:1", "one")
+        with program("logger.py", str(file), registry.url) as logger:
+            assert logger.line() == "added one"
+            wait_until(lambda: file.exists() and file.read_text())
+        uuid = client.register("tcp://a:2", "two")["uuid"]
+        client.ask("UNREGISTER", {"uuid": uuid})
+        with program("logger.py", str(file), registry.url) as logger:
+            assert [logger.line(), logger.line()] == ["added two", "removed two"]
+    file.write_text("1/of another registry")
+    with program("logger.py", str(file), registry.url) as logger:
+        assert logger.line() == "too much has happened since; what is there comes anew"
+        assert logger.line() == "added one"
+
+
+def test_the_async_follower(registry: DeviceRegistry, context: Context) -> None:
+    with (
+        program("async_follow.py", registry.url) as follower,
+        raw_client(context, registry.url) as client,
+    ):
+        client.register("tcp://a:1", "cam")
+        assert follower.line() == "cam came"
 
 
 def test_the_plain_subscriber(registry: DeviceRegistry, context: Context) -> None:
@@ -152,7 +199,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_the_promises_name_tests_that_exist() -> None:
-    named = re.findall(r"`(\w+/test_\w+\.py)`", (ROOT / "docs" / "promises.md").read_text())
+    named = re.findall(r"`(\w+/(?:test_\w+\.py)?)`", (ROOT / "docs" / "promises.md").read_text())
     assert named
     for path in named:
         assert (ROOT / "tests" / path).exists(), path

@@ -27,15 +27,23 @@ def ask(event: str, payload: dict[str, object]) -> dict[str, object]:
                 return answer
 
 
-request: dict[str, object] = {
+registration: dict[str, object] = {
     "device_type": "pump",
     "addr": "tcp://127.0.0.1:7001",
     "name": "",
     "instance": str(uuid.uuid4()),  # makes it harmless to ask again
 }
-ack = ask("REGISTER", request)
+ack = ask("REGISTER", registration)
 print("present as", ack["name"], flush=True)
+# From now on it claims the name that it got, and takes nothing from anybody.
+registration |= {"name": ack["name"], "overwrite": False, "displace": False}
 while not select.select([sys.stdin], [], [], 7)[0]:  # until Enter; a third of the lease
-    if not ask("CHECK_ALIVE", {"uuid": ack["uuid"], "alive_timeout": 20})["success"]:
-        ack = ask("REGISTER", request)
-print("left:", ask("UNREGISTER", {"uuid": ack["uuid"]})["success"])
+    if "uuid" in ack and ask("CHECK_ALIVE", {"uuid": ack["uuid"], "alive_timeout": 20})["success"]:
+        continue
+    ack = ask("REGISTER", registration)
+    if "uuid" in ack:
+        registration["name"] = ack["name"]
+    else:
+        print("not registered:", ack["message"], flush=True)  # OCCUPIED, say: ask again later
+if "uuid" in ack:
+    print("left:", ask("UNREGISTER", {"uuid": ack["uuid"]})["success"])

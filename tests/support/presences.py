@@ -298,7 +298,8 @@ class Lab:
                 self.published += self.core.expire(self.now)
                 self.core.tick(self.now)
             for device in self.devices:
-                device.turn()
+                if device.presence.next_deadline() <= self.now:
+                    device.turn()
         self.now = end
 
     def _next_due(self) -> float:
