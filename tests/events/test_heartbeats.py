@@ -1,0 +1,43 @@
+"""A connection that is dead though nobody has closed it, as when a cable is pulled."""
+
+import pytest
+import zmq
+
+from devicewatch.events.sockets import connect
+from tests.support.live import PATIENCE, wait_until
+from tests.support.proxy import FaultProxy
+
+Context = zmq.Context[zmq.Socket[bytes]]
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("devicewatch.events.sockets.HEARTBEAT_INTERVAL", 100)
+    monkeypatch.setattr("devicewatch.events.sockets.HEARTBEAT_TIMEOUT", 300)
+
+
+def test_it_is_noticed_and_made_anew(context: Context) -> None:
+    with context.socket(zmq.XPUB) as stream:
+        stream.linger = 0
+        port = stream.bind_to_random_port("tcp://127.0.0.1")
+        with FaultProxy(port) as proxy, connect(context, zmq.SUB, proxy.url) as subscriber:
+            assert stream.recv() == b"\1"
+            stream.send(b"one")
+            assert subscriber.poll(PATIENCE * 1000)
+            assert subscriber.recv() == b"one"
+            proxy.black_hole()
+            wait_until(lambda: proxy.accepted > 1)
+            proxy.heal()
+            assert stream.poll(PATIENCE * 1000), "the subscriber has not come back"
+
+
+def test_the_other_end_lets_go_as_well(context: Context) -> None:
+    """It has no heartbeat of its own: each ping says how long to wait for the next."""
+    with context.socket(zmq.XPUB) as stream:
+        stream.linger = 0
+        port = stream.bind_to_random_port("tcp://127.0.0.1")
+        with FaultProxy(port) as proxy, connect(context, zmq.SUB, proxy.url):
+            assert stream.recv() == b"\1"
+            proxy.black_hole()
+            assert stream.poll(PATIENCE * 1000), "it keeps a subscriber whom it cannot reach"
+            assert stream.recv() == b"\0"
