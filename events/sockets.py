@@ -133,6 +133,7 @@ def connect(context: Context, kind: int, url: str) -> Socket:
     socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_INTERVAL)
     socket.set(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT)
     socket.set(zmq.HEARTBEAT_TTL, HEARTBEAT_TIMEOUT)
+    socket.set(zmq.HANDSHAKE_IVL, HEARTBEAT_TIMEOUT)
     if kind == zmq.SUB:
         socket.set(zmq.SUBSCRIBE, b"")
     try:
