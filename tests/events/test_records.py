@@ -5,11 +5,25 @@ from collections.abc import Callable
 import attrs
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from devicewatch import events
 from devicewatch.events import messages
 from devicewatch.events.protocol import Origin, Reason, Topic
-from devicewatch.events.records import Added, Bye, Cursor, Device, Removed, StreamMessage, Tick
+from devicewatch.events.records import (
+    Added,
+    Bye,
+    Cursor,
+    Device,
+    Event,
+    Live,
+    Removed,
+    Stale,
+    State,
+    Status,
+    StreamMessage,
+    Tick,
+)
 from tests.events import strategies
 
 SECRET = "0b0e5a3c-7d3e-4f0a-9a51-2f8c3a1d6e42"
@@ -23,6 +37,9 @@ MAKERS: list[Callable[[], attrs.AttrsInstance]] = [
     lambda: Removed("e", 8, 2.5, DEVICE, Reason.EXPIRED),
     lambda: Tick("e", 8, 3.5),
     lambda: Bye("e", 8, 4.5),
+    lambda: Live(5.5, Cursor("e", 8), True),
+    lambda: Stale(6.5, "it burns"),
+    lambda: Status(State.STALE, 6.5, "it burns"),
 ]
 records = pytest.mark.parametrize("make", MAKERS, ids=lambda make: type(make()).__name__)
 
@@ -40,6 +57,92 @@ def test_a_record_cannot_be_changed(make: Callable[[], attrs.AttrsInstance]) -> 
         with pytest.raises(attrs.exceptions.FrozenInstanceError):
             setattr(record, field.name, None)
     assert record == make()
+
+
+EVENTS: list[Event] = [Added("e", 7, 1.5, DEVICE), Removed("e", 8, 2.5, DEVICE, Reason.EXPIRED)]
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.topic)
+def test_by_itself_an_event_leads_to_its_own_place(event: Event) -> None:
+    assert event.cursor == Cursor("e", event.seq)
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: event.topic)
+def test_an_event_may_lead_elsewhere_and_is_still_the_same_event(event: Event) -> None:
+    elsewhere = attrs.evolve(event, cursor=Cursor("f", 0, revision=0))
+    assert elsewhere.cursor == Cursor("f", 0, revision=0)
+    assert elsewhere == event
+    assert hash(elsewhere) == hash(event)
+    assert repr(elsewhere) == repr(event)
+
+
+@pytest.mark.parametrize(
+    ("cursor", "text"),
+    [
+        (Cursor("e", 7), "7/e"),
+        (Cursor("e", 7, revision=3), "7.3/e"),
+        (Cursor("e", 7, revision=0), "7.0/e"),
+        (Cursor("", 0), "0/"),
+        (Cursor("a/b.c", 7), "7/a/b.c"),
+    ],
+)
+def test_a_cursor_is_a_line_of_text(cursor: Cursor, text: str) -> None:
+    assert str(cursor) == text
+    assert Cursor.parse(text) == cursor
+    assert Cursor.parse(f"  {text}\n") == cursor
+
+
+_numbers = st.integers(0, 2**53 - 1)
+_epochs = st.text(st.characters(codec="utf-8")).filter(lambda epoch: epoch == epoch.strip())
+
+
+@given(st.builds(Cursor, _epochs, _numbers, st.none() | _numbers))
+def test_every_cursor_can_be_read_back(cursor: Cursor) -> None:
+    assert Cursor.parse(str(cursor)) == cursor
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "7",
+        "e",
+        "/e",
+        "e/7",
+        "7.3",
+        "-7/e",
+        "+7/e",
+        "7./e",
+        ".3/e",
+        "7.3.1/e",
+        "7 /e",
+        "7_0/e",
+        "0x7/e",
+        "7e2/e",
+        "\u0667/e",
+        "\u00b2/e",
+        "None/e",
+        "7.None/e",
+        "9" * 5000 + "/e",
+    ],
+)
+def test_what_is_no_cursor_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"is no cursor; one looks like 42/EPOCH|digits"):
+        Cursor.parse(text)
+
+
+@given(st.text())
+def test_whatever_is_not_refused_is_a_cursor(text: str) -> None:
+    try:
+        cursor = Cursor.parse(text)
+    except ValueError:
+        return
+    assert cursor.seq >= 0
+    assert Cursor.parse(str(cursor)) == cursor
+
+
+def test_a_state_is_a_word() -> None:
+    assert [str(state) for state in State] == ["connecting", "live", "stale", "closed"]
 
 
 def test_devices_that_differ_in_metadata_alone_are_not_equal() -> None:

@@ -1,33 +1,27 @@
-"""The mirror and snapshots of several pages; and a whole registry in a simulation."""
-
-from collections.abc import Callable
+"""The mirror and snapshots of several pages."""
 
 import pytest
 
-from devicewatch.events.messages import (
-    Info,
-    Snapshot,
-)
-from devicewatch.events.protocol import MAX_PAGE, Origin
-from devicewatch.events.records import (
-    Cursor,
-    StreamMessage,
-)
+from devicewatch.events.messages import Info, SnapshotReply
+from devicewatch.events.protocol import MAX_PAGE
+from devicewatch.events.records import Cursor, StreamMessage
 from devicewatch.subscribers import mirror as mirror_module
 from devicewatch.subscribers.mirror import Phase
 from tests.support.driver import (
     FIRST_PAGE,
-    Driver,
+    URL,
     added,
+    after,
+    compacted,
     device,
-    listening,
-    live,
     page,
-    stale,
+    replay,
+    replaying,
     syncing,
     tick,
 )
-from tests.support.simulation import Follower, Simulation
+from tests.support.follower import Follower
+from tests.support.simulation import Simulation
 
 # --- pages ------------------------------------------------------------------------------------
 
@@ -35,10 +29,6 @@ from tests.support.simulation import Follower, Simulation
 @pytest.fixture
 def pages_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("devicewatch.registry.core.MAX_PAGE", 2)
-
-
-def after(revision: int) -> Snapshot:
-    return Snapshot(after=revision, limit=MAX_PAGE)
 
 
 def simulation_of(*names: str) -> tuple[Simulation, list[str]]:
@@ -65,6 +55,17 @@ def test_more_devices_than_fit_on_a_page_are_fetched_page_by_page() -> None:
     assert follower.asked == [Info(), FIRST_PAGE, after(MAX_PAGE), after(2 * MAX_PAGE)]
     assert [event.seq for event in follower.take()] == list(range(1, 626))
     assert follower.mirror.devices == simulation.core.devices
+
+
+def test_a_registry_that_is_where_it_was_has_not_gone_back() -> None:
+    driver = replaying(5, device(2))
+    driver.reply(compacted(5, 5))
+    assert driver.asked() == FIRST_PAGE
+    driver.reply(page(5, [device(2)]))
+    assert driver.mirror.trouble == "events were missed; fetching them"
+    assert driver.events() == []
+    driver.advance_to_deadline()
+    assert driver.asked() == replay(5)
 
 
 @pytest.mark.usefixtures("pages_of_two")
@@ -125,19 +126,32 @@ def test_an_epoch_that_ends_between_two_pages_makes_it_start_anew() -> None:
     simulation.start()
     simulation.register("x")
     simulation.run_until(lambda: follower.asked[-1] == FIRST_PAGE)
-    assert follower.mirror.trouble == "the pages of a snapshot did not fit together"
+    assert follower.mirror.trouble == f"the pages of {URL} do not fit together"
     simulation.run(1.0)
     assert [event.device.name for event in follower.take()] == ["x"]
     assert follower.mirror.cursor == Cursor("epoch-2", 1)
 
 
-def test_pages_that_do_not_advance_make_it_start_anew_after_a_pause() -> None:
+@pytest.mark.parametrize(
+    "second",
+    [
+        pytest.param(page(5, [device(1), device(2)], after=2), id="the same page again"),
+        pytest.param(page(5, [device(1)]), id="an earlier device"),
+        pytest.param(page(5, [], after=3), id="nothing, and more to come"),
+        pytest.param(page(5, [device(3)], after=4), id="more to come after somebody else"),
+        pytest.param(page(5, [device(4), device(3)]), id="devices out of order"),
+        pytest.param(page(4, [device(3)]), id="a registry that went back"),
+        pytest.param(page(5, [device(3)], epoch="other"), id="another epoch"),
+    ],
+)
+def test_pages_that_do_not_fit_make_it_start_anew_after_a_pause(second: SnapshotReply) -> None:
     driver = syncing(seq=5)
     driver.reply(page(5, [device(1), device(2)], after=2))
     assert driver.asked() == after(2)
-    driver.reply(page(5, [device(1), device(2)], after=2))
-    assert driver.mirror.trouble == "the pages of a snapshot did not fit together"
+    driver.reply(second)
+    assert driver.mirror.trouble == f"the pages of {URL} do not fit together"
     assert driver.mirror.actions() == []
+    assert driver.events() == []
     assert driver.advance_to_deadline() == pytest.approx(0.1)
     assert driver.asked() == FIRST_PAGE
     driver.reply(page(5, [device(5)]))
@@ -165,16 +179,41 @@ def test_a_lost_page_is_asked_for_again_and_the_pages_before_it_count() -> None:
     assert [event.seq for event in driver.events()] == [1, 5]
 
 
-def test_pauses_grow_while_snapshots_fail() -> None:
+def test_pauses_grow_while_snapshots_fail_and_then_it_looks_for_the_registry_anew() -> None:
     driver = syncing(seq=5)
-    waited = []
+    waited, asked = [], []
     for _ in range(3):
         driver.reply(page(5, [device(1)], after=1))
-        driver.asked()
+        assert driver.asked() == after(1)
         driver.reply(page(5, [device(5)], epoch="other"))
         waited.append(driver.advance_to_deadline())
-        assert driver.asked() == FIRST_PAGE
+        asked.append(driver.asked())
     assert waited == pytest.approx([0.1, 0.2, 0.4])
+    assert asked == [FIRST_PAGE, FIRST_PAGE, Info()]
+
+
+def test_pages_that_do_not_fit_after_a_replay_in_vain_make_it_try_that_again() -> None:
+    driver = replaying(5, behind=3)
+    driver.reply(compacted(8, 7))
+    assert driver.asked() == FIRST_PAGE
+    driver.reply(page(8, [device(7), device(6)]))
+    assert driver.mirror.phase is Phase.REPLAYING
+    assert driver.mirror.actions() == []
+    assert driver.advance_to_deadline() == pytest.approx(0.1)
+    assert driver.asked() == replay(5)
+
+
+def test_a_registry_that_goes_back_is_not_followed() -> None:
+    driver = replaying(5, device(2), behind=3)
+    driver.reply(compacted(4, 4))
+    driver.asked()
+    driver.reply(page(4, [device(3)]))
+    assert driver.mirror.trouble == f"{URL} is at 4 and was at 5: its numbering runs backwards"
+    assert driver.mirror.actions() == []
+    assert driver.events() == []
+    assert driver.mirror.devices == {"d2": device(2)}
+    assert driver.advance_to_deadline() == pytest.approx(0.1)
+    assert driver.asked() == replay(5)
 
 
 def test_more_events_than_can_be_kept_make_it_start_anew(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,128 +226,6 @@ def test_more_events_than_can_be_kept_make_it_start_anew(monkeypatch: pytest.Mon
     driver.advance_to_deadline()
     assert driver.asked() == FIRST_PAGE
     assert driver.mirror.phase is Phase.SYNCING
-
-
-# --- a registry and its faults ----------------------------------------------------------------
-
-
-def following(simulation: Simulation) -> Follower:
-    """A watcher with a live view, all of it read."""
-    follower = simulation.follow()
-    simulation.run_until(lambda: is_live(follower))
-    follower.take()
-    return follower
-
-
-def test_a_lost_last_event_is_noticed_within_one_tick() -> None:
-    simulation, _ = simulation_of("a")
-    follower = following(simulation)
-    follower.link.drops = 1
-    simulation.register("b")
-    simulation.run(1.1)
-    [event] = follower.take()
-    assert (event.topic, event.device.name, event.origin) == ("added", "b", Origin.RESYNC)
-    assert follower.mirror.devices == simulation.core.devices
-
-
-def test_a_cut_link_makes_the_view_stale_and_removes_nobody() -> None:
-    simulation, [uuid] = simulation_of("a")
-    follower = following(simulation)
-    known = dict(follower.mirror.devices)
-    follower.link.cut = True
-    simulation.unregister(uuid)
-    simulation.run(3.0)
-    assert not is_live(follower)
-    simulation.run(3600.0)
-    assert follower.take() == []
-    assert follower.mirror.devices == known
-
-
-def test_a_healed_link_makes_the_view_right_again() -> None:
-    simulation, [uuid] = simulation_of("a")
-    follower = following(simulation)
-    follower.link.cut = True
-    simulation.unregister(uuid)
-    simulation.register("b")
-    simulation.run(60.0)
-    follower.link.heal()
-    simulation.run(4.0)
-    assert [(event.topic, event.device.name) for event in follower.take()] == [
-        ("removed", "a"),
-        ("added", "b"),
-    ]
-    assert is_live(follower)
-
-
-def test_a_short_silence_costs_nothing() -> None:
-    simulation, _ = simulation_of("a")
-    follower = following(simulation)
-    before = len(follower.asked)
-    follower.link.cut = True
-    simulation.run(2.5)
-    follower.link.heal()
-    simulation.register("b")
-    simulation.run(1.0)
-    [event] = follower.take()
-    assert event.origin is Origin.LIVE
-    assert len(follower.asked) == before
-
-
-@pytest.mark.parametrize("orderly", [True, False], ids=["with a bye", "without a bye"])
-@pytest.mark.parametrize("port", [5556, 7000], ids=["at the same port", "at another port"])
-def test_a_registry_that_starts_again_is_found(port: int, orderly: bool) -> None:
-    simulation, _ = simulation_of("a")
-    follower = following(simulation)
-    simulation.stop(orderly=orderly)
-    simulation.run(10.0)
-    assert follower.take() == []
-    simulation.start(events_port=port)
-    simulation.register("b")
-    simulation.run(10.0)
-    assert [(event.epoch, event.topic, event.device.name) for event in follower.take()] == [
-        ("epoch-1", "removed", "a"),
-        ("epoch-2", "added", "b"),
-    ]
-    assert is_live(follower)
-
-
-def test_a_registry_that_starts_late_is_found() -> None:
-    simulation = Simulation()
-    simulation.stop()
-    follower = simulation.follow()
-    simulation.run(3600.0)
-    assert not is_live(follower)
-    simulation.start()
-    simulation.run(10.0)
-    assert is_live(follower)
-
-
-def test_lost_replies_delay_the_view_and_nothing_else() -> None:
-    simulation, _ = simulation_of("a", "b")
-    follower = simulation.follow()
-    follower.link.lost_replies = 3
-    simulation.run(30.0)
-    assert follower.take()
-    assert follower.mirror.devices == simulation.core.devices
-    assert follower.asked[:4] == [Info()] * 4
-
-
-@pytest.mark.parametrize("begin", [Driver, listening, syncing, live, stale])
-def test_left_alone_it_never_spins(begin: Callable[[], Driver]) -> None:
-    driver = begin()
-    driver.mirror.actions()
-    for _ in range(100):
-        driver.advance_to_deadline()
-        assert driver.mirror.actions() or driver.mirror.next_deadline() > driver.now
-    assert driver.now > 200.0
-
-
-def test_an_early_advance_does_nothing() -> None:
-    driver = live(1)
-    deadline = driver.mirror.next_deadline()
-    driver.mirror.advance(driver.now)
-    assert driver.mirror.actions() == []
-    assert driver.mirror.next_deadline() == deadline
 
 
 def test_a_page_that_overtakes_its_events_waits_for_them() -> None:

@@ -13,11 +13,14 @@ from devicewatch.subscribers.mirror import Phase
 from tests.support.driver import (
     FIRST_PAGE,
     WALL,
+    Driver,
     added,
+    compacted,
     device,
     live,
     page,
     removed,
+    replay,
     syncing,
     tick,
 )
@@ -65,61 +68,36 @@ def test_a_late_removed_leaves_a_newer_registration_alone() -> None:
     "message",
     [
         pytest.param(added(7), id="an event was skipped"),
+        pytest.param(removed(7, device(2)), id="an event was skipped before a device left"),
         pytest.param(tick(6), id="a tick is ahead"),
-        pytest.param(tick(2, "new"), id="a tick of another epoch"),
-        pytest.param(added(6, epoch="new"), id="an event of another epoch"),
     ],
 )
-def test_a_hole_leads_to_a_snapshot(message: StreamMessage) -> None:
+def test_a_hole_leads_to_a_replay(message: StreamMessage) -> None:
     driver = live(5, device(2))
     driver.stream(message)
-    assert driver.mirror.phase is Phase.SYNCING
-    assert driver.mirror.trouble == "events were missed; fetching the devices"
-    assert driver.asked() == FIRST_PAGE
+    assert driver.mirror.phase is Phase.REPLAYING
+    assert driver.mirror.trouble == "events were missed; fetching them"
+    assert driver.asked() == replay(5)
     assert driver.events() == []
     assert driver.mirror.devices == {"d2": device(2)}
 
 
-def test_after_a_hole_the_difference_is_given() -> None:
-    gone, renamed = device(1), device(2, "arm", "tcp://arm:1")
-    moved, stayed = device(3, "pump", "tcp://pump:1"), device(4)
-    driver = live(5, gone, renamed, moved, stayed)
-    new_name, new_addr = device(8, "hand", "tcp://arm:1"), device(10, "pump", "tcp://elsewhere:1")
-    driver.stream(tick(11))
-    driver.reply(page(11, [stayed, new_name, new_addr]))
-    heard = WALL + 11
-    assert driver.events() == [
-        Removed("e", 5, heard, gone, Reason.UNKNOWN, Origin.RESYNC),
-        Removed("e", 5, heard, renamed, Reason.REPLACED, Origin.RESYNC),
-        Removed("e", 5, heard, moved, Reason.REPLACED, Origin.RESYNC),
-        Added("e", 8, WALL + 8, new_name, Origin.RESYNC),
-        Added("e", 10, WALL + 10, new_addr, Origin.RESYNC),
-    ]
-    assert driver.mirror.devices == {"d4": stayed, "hand": new_name, "pump": new_addr}
-    assert driver.mirror.cursor == Cursor("e", 11)
-    assert driver.mirror.phase is Phase.LIVE
-
-
-def test_events_behind_a_hole_are_not_lost() -> None:
-    driver = live(5)
-    driver.stream(added(7), added(8))
-    driver.reply(page(6, [device(6)]))
-    assert driver.events() == [
-        Added("e", 6, WALL + 6, device(6), Origin.RESYNC),
-        added(7),
-        added(8),
-    ]
-
-
-def test_events_behind_a_hole_may_be_in_the_snapshot() -> None:
-    driver = live(5)
-    driver.stream(added(7), added(8))
-    driver.reply(page(7, [device(6), device(7)]))
-    assert driver.events() == [
-        Added("e", 6, WALL + 6, device(6), Origin.RESYNC),
-        Added("e", 7, WALL + 7, device(7), Origin.RESYNC),
-        added(8),
-    ]
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param(tick(2, "new"), id="a tick"),
+        pytest.param(tick(5, "new"), id="a tick with the same number"),
+        pytest.param(added(6, epoch="new"), id="an event with the next number"),
+    ],
+)
+def test_another_epoch_leads_to_a_snapshot(message: StreamMessage) -> None:
+    driver = live(5, device(2))
+    driver.stream(message)
+    assert driver.mirror.phase is Phase.SYNCING
+    assert driver.mirror.trouble == "events were missed; fetching them"
+    assert driver.asked() == FIRST_PAGE
+    assert driver.events() == []
+    assert driver.mirror.devices == {"d2": device(2)}
 
 
 def test_events_kept_are_put_in_order() -> None:
@@ -127,15 +105,6 @@ def test_events_kept_are_put_in_order() -> None:
     driver.stream(added(5), added(4), added(5))
     driver.reply(page(3))
     assert driver.events() == [added(4), added(5)]
-
-
-def test_a_hole_that_changed_nothing_gives_no_events() -> None:
-    driver = live(5, device(2))
-    driver.stream(tick(7))
-    driver.reply(page(7, [device(2)]))
-    assert driver.events() == []
-    assert driver.mirror.cursor == Cursor("e", 7)
-    assert driver.mirror.phase is Phase.LIVE
 
 
 def test_another_epoch_ends_all_registrations_of_the_old_one() -> None:
@@ -160,6 +129,77 @@ def test_after_another_epoch_its_events_are_followed() -> None:
     assert driver.events() == [added(1, epoch="new")]
 
 
+# --- only some of the devices, or only what is new ---------------------------------------------
+
+
+def test_devices_of_other_types_are_left_out() -> None:
+    cam, pump = device(2, device_type="camera"), device(3, device_type="pump")
+    driver = syncing(4, Driver(device_type="camera"))
+    driver.reply(page(4, [cam, pump]))
+    driver.stream(added(5), removed(6, pump), removed(7, cam))
+    assert driver.events() == [
+        Added("e", 2, WALL + 2, cam, Origin.SNAPSHOT),
+        removed(7, cam),
+    ]
+
+
+def test_the_cursor_moves_on_over_events_of_other_types() -> None:
+    cam = device(7, device_type="camera")
+    driver = live(4, driver=Driver(device_type="camera"))
+    driver.stream(added(5))
+    assert driver.mirror.cursor == Cursor("e", 5), "there is nothing to wait for"
+    driver.stream(added(6), Added("e", 7, WALL + 7, cam), added(8), added(9))
+    assert driver.mirror.cursor == Cursor("e", 6)
+    assert driver.next_event() == Added("e", 7, WALL + 7, cam)
+    assert driver.mirror.cursor == Cursor("e", 7)
+    assert driver.next_event() is None
+    assert driver.mirror.cursor == Cursor("e", 9)
+    assert driver.mirror.devices == {"d7": cam}
+    assert driver.mirror.phase is Phase.LIVE
+
+
+def test_devices_of_other_types_are_in_no_difference() -> None:
+    cam, pump = device(2, device_type="camera"), device(3, device_type="pump")
+    driver = live(4, cam, pump, driver=Driver(device_type="camera"))
+    driver.stream(tick(2, "new"))
+    new_cam = device(1, device_type="camera")
+    driver.reply(page(2, [new_cam, device(2)], epoch="new"))
+    assert driver.events() == [
+        Removed("e", 4, WALL + 2, cam, Reason.REPLACED, Origin.RESYNC),
+        Added("new", 1, WALL + 1, new_cam, Origin.RESYNC),
+    ]
+    assert driver.mirror.cursor == Cursor("new", 2)
+
+
+def test_without_existing_ones_the_devices_are_there_and_only_news_is_given() -> None:
+    driver = syncing(4, Driver(existing=False))
+    driver.reply(page(4, [device(2), device(3)]))
+    assert driver.mirror.cursor is None
+    driver.stream(added(5), removed(6, device(2)))
+    assert driver.next_event() == added(5)
+    assert driver.mirror.devices == {"d2": device(2), "d3": device(3), "d5": device(5)}
+    assert driver.next_event() == removed(6, device(2))
+    assert driver.next_event() is None
+
+
+def test_without_existing_ones_the_devices_are_there_even_if_there_is_no_news() -> None:
+    driver = syncing(4, Driver(existing=False))
+    driver.reply(page(4, [device(2), device(3)]))
+    assert driver.events() == []
+    assert driver.mirror.devices == {"d2": device(2), "d3": device(3)}
+    assert driver.mirror.cursor == Cursor("e", 4)
+
+
+def test_a_difference_is_news_to_those_who_want_no_existing_devices() -> None:
+    driver = live(4, device(2), driver=Driver(existing=False))
+    driver.stream(tick(1, "new"))
+    driver.reply(page(1, [device(1)], epoch="new"))
+    assert driver.events() == [
+        Removed("e", 4, WALL + 1, device(2), Reason.UNKNOWN, Origin.RESYNC),
+        Added("new", 1, WALL + 1, device(1), Origin.RESYNC),
+    ]
+
+
 # --- what was handed out ----------------------------------------------------------------------
 
 
@@ -168,38 +208,48 @@ def test_devices_and_cursor_are_those_of_the_events_handed_out() -> None:
     driver.stream(added(2), removed(3, device(1)))
     assert driver.mirror.devices == {"d1": device(1)}
     assert driver.mirror.cursor == Cursor("e", 1)
-    assert driver.mirror.next_event() == added(2)
+    assert driver.next_event() == added(2)
     assert driver.mirror.devices == {"d1": device(1), "d2": device(2)}
     assert driver.mirror.cursor == Cursor("e", 2)
-    assert driver.mirror.next_event() == removed(3, device(1))
+    assert driver.next_event() == removed(3, device(1))
     assert driver.mirror.devices == {"d2": device(2)}
     assert driver.mirror.cursor == Cursor("e", 3)
-    assert driver.mirror.next_event() is None
+    assert driver.next_event() is None
 
 
 def test_with_its_last_event_the_cursor_is_the_snapshots() -> None:
     driver = syncing(seq=9)
     driver.reply(page(9, [device(2), device(4)]))
     assert driver.mirror.cursor is None
-    driver.mirror.next_event()
-    assert driver.mirror.cursor == Cursor("e", 2)
-    driver.mirror.next_event()
+    driver.next_event()
+    assert driver.mirror.cursor == Cursor("e", 9, revision=2)
+    driver.next_event()
     assert driver.mirror.cursor == Cursor("e", 9)
 
 
-def test_while_a_difference_is_read_removals_leave_the_cursor_where_it_was() -> None:
+def test_every_event_says_where_the_cursor_is_after_it() -> None:
     driver = live(5, device(1))
-    driver.stream(tick(1, "new"))
+    driver.stream(added(6), tick(1, "new"))
     driver.reply(page(9, [device(3), device(4)], epoch="new"))
+    driver.stream(added(10, epoch="new"))
     cursors = []
-    while driver.mirror.next_event():
-        cursors.append(driver.mirror.cursor)
-    assert cursors == [Cursor("e", 5), Cursor("new", 3), Cursor("new", 9)]
+    while event := driver.next_event():
+        assert event.cursor == driver.mirror.cursor
+        cursors.append(event.cursor)
+    assert cursors == [
+        Cursor("e", 6),
+        Cursor("e", 6),  # d1 is gone, and d6 is yet to go
+        Cursor("new", 9, revision=0),
+        Cursor("new", 9, revision=3),
+        Cursor("new", 9),
+        Cursor("new", 10),
+    ]
 
 
 def test_a_difference_starts_from_the_events_not_read_yet() -> None:
     driver = live(1, device(1))
     driver.stream(added(2), removed(3, device(1)), tick(6))
+    driver.reply(compacted(6, 5))
     driver.reply(page(6, [device(5)]))
     assert driver.mirror.devices == {"d1": device(1)}
     assert driver.events() == [

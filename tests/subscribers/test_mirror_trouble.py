@@ -1,26 +1,14 @@
-"""The mirror and silence, lost replies, and a registry at fault."""
+"""The mirror and silence, a registry that stops, and messages that run backwards."""
 
 import pytest
 
-from devicewatch.events.codec import encode_event, encode_reply
 from devicewatch.events.messages import (
-    Ack,
-    ErrorReply,
-    EventsReply,
     Info,
-    Reply,
-    Unsupported,
+    Request,
 )
-from devicewatch.events.protocol import Origin, Reason
-from devicewatch.events.records import (
-    Added,
-    Bye,
-    Cursor,
-    Event,
-    Removed,
-    StreamMessage,
-)
-from devicewatch.subscribers.mirror import Mirror, Phase
+from devicewatch.events.protocol import Origin
+from devicewatch.events.records import Added, Bye, Cursor, Event, Stale, StreamMessage
+from devicewatch.subscribers.mirror import Phase
 from tests.support.driver import (
     FIRST_PAGE,
     STREAM,
@@ -30,9 +18,12 @@ from tests.support.driver import (
     added,
     device,
     info,
-    listening,
     live,
     page,
+    removed,
+    replay,
+    replayed,
+    replaying,
     stale,
     syncing,
     tick,
@@ -48,7 +39,7 @@ def test_three_silent_ticks_make_the_view_stale() -> None:
     assert driver.mirror.trouble == ""
     assert driver.mirror.actions() == []
     assert driver.advance_to_deadline() == pytest.approx(0.01)
-    assert driver.mirror.phase is Phase.ASKING
+    assert driver.is_in(Phase.ASKING)
     assert driver.mirror.trouble == f"the event stream at {STREAM} is silent"
     assert driver.asked() == Info()
 
@@ -85,7 +76,7 @@ def test_a_stream_that_goes_on_where_it_was_makes_it_live_again(
 ) -> None:
     driver = stale(1, device(1))
     driver.stream(message)
-    assert driver.mirror.phase is Phase.LIVE
+    assert driver.is_in(Phase.LIVE)
     assert driver.mirror.trouble == ""
     assert driver.events() == events
     assert driver.mirror.actions() == []
@@ -96,7 +87,7 @@ def test_the_reply_that_is_no_longer_needed_is_ignored() -> None:
     driver.stream(tick(1))
     driver.reply(info())
     assert driver.mirror.actions() == []
-    assert driver.mirror.phase is Phase.LIVE
+    assert driver.is_in(Phase.LIVE)
     assert driver.mirror.trouble == ""
 
 
@@ -114,25 +105,36 @@ def test_a_new_socket_that_goes_on_where_it_was_needs_no_snapshot() -> None:
     driver.reply(info())
     assert driver.listened() == STREAM
     driver.stream(tick(1))
-    assert driver.mirror.phase is Phase.LIVE
+    assert driver.is_in(Phase.LIVE)
     assert driver.mirror.actions() == []
 
 
-def test_events_lost_in_the_silence_lead_to_a_snapshot() -> None:
+def test_events_lost_in_the_silence_are_replayed() -> None:
     driver = stale(1, device(1))
     driver.reply(info())
     driver.mirror.actions()
     driver.stream(tick(2))
-    assert driver.asked() == FIRST_PAGE
-    driver.reply(page(2))
-    assert driver.events() == [Removed("e", 1, WALL + 2, device(1), Reason.UNKNOWN, Origin.RESYNC)]
+    assert driver.asked() == replay(1)
+    driver.reply(replayed(2, removed(2, device(1))))
+    assert driver.events() == [removed(2, device(1))]
+    assert driver.is_in(Phase.LIVE)
 
 
-def test_while_it_waits_for_info_a_stream_with_a_hole_changes_nothing() -> None:
+def test_a_stream_that_speaks_again_with_a_hole_makes_it_wait_for_no_info() -> None:
     driver = stale(1)
     driver.stream(tick(5))
-    assert driver.mirror.phase is Phase.ASKING
-    assert driver.mirror.actions() == []
+    assert driver.is_in(Phase.REPLAYING)
+    assert driver.asked() == replay(1)
+    driver.reply(replayed(5, *[added(seq) for seq in range(2, 6)]))
+    assert driver.is_in(Phase.LIVE)
+    assert [event.seq for event in driver.events()] == [2, 3, 4, 5]
+
+
+def test_a_stream_that_speaks_again_in_another_epoch_makes_it_wait_for_no_info() -> None:
+    driver = stale(1)
+    driver.stream(tick(5, "new"))
+    assert driver.is_in(Phase.SYNCING)
+    assert driver.asked() == FIRST_PAGE
 
 
 def test_a_word_of_the_stream_ends_the_pause_before_it_asks_again() -> None:
@@ -140,20 +142,31 @@ def test_a_word_of_the_stream_ends_the_pause_before_it_asks_again() -> None:
     driver.advance_to_deadline()
     assert driver.mirror.actions() == []
     driver.stream(tick(5))
-    assert driver.asked() == Info()
+    assert driver.asked() == replay(1)
 
 
-def test_silence_ends_a_snapshot_under_way() -> None:
+@pytest.mark.parametrize(
+    ("message", "request_"),
+    [
+        pytest.param(added(3), replay(1), id="a replay"),
+        pytest.param(tick(3, "new"), FIRST_PAGE, id="a snapshot"),
+    ],
+)
+def test_silence_ends_what_is_under_way(message: StreamMessage, request_: Request) -> None:
     driver = live(1)
     driver.now += 2.0
-    driver.stream(added(3))
-    assert driver.asked() == FIRST_PAGE
+    driver.stream(message)
+    assert driver.asked() == request_
     driver.advance_to_deadline()
     assert driver.mirror.trouble == f"no answer from {URL}"
+    assert driver.mirror.actions() == []
+    assert driver.advance_to_deadline() == pytest.approx(0.1)
+    assert driver.asked() == request_
     driver.advance_to_deadline()
-    assert driver.asked() == FIRST_PAGE
-    driver.advance_to_deadline()
-    assert driver.mirror.phase is Phase.ASKING
+    assert driver.is_in(Phase.ASKING)
+    assert driver.mirror.trouble == f"the event stream at {STREAM} is silent"
+    assert driver.mirror.actions() == []
+    assert driver.advance_to_deadline() == pytest.approx(0.2)
     assert driver.asked() == Info()
 
 
@@ -163,193 +176,104 @@ def test_a_snapshot_that_silence_ended_leaves_nothing_behind() -> None:
     while driver.mirror.phase is Phase.SYNCING:
         driver.advance_to_deadline()
     driver.mirror.actions()
+    driver.advance_to_deadline()
+    assert driver.asked() == Info()
     driver.reply(info())
     driver.stream(tick(9))
     driver.reply(page(9, [device(9)]))
-    assert driver.mirror.phase is Phase.LIVE
+    assert driver.is_in(Phase.LIVE)
     assert driver.events() == [Added("e", 9, WALL + 9, device(9), Origin.SNAPSHOT)]
 
 
 def test_bye_makes_it_look_for_the_registry_at_once() -> None:
     driver = live(1, device(1))
     driver.stream(Bye("e", 1, WALL + 1))
-    assert driver.mirror.phase is Phase.ASKING
+    assert driver.is_in(Phase.ASKING)
     assert driver.mirror.trouble == "the registry has stopped"
     assert driver.asked() == Info()
     assert driver.events() == []
     assert driver.mirror.devices == {"d1": device(1)}
 
 
-# --- requests that fail -----------------------------------------------------------------------
-
-
-def pauses(driver: Driver, number: int) -> list[float]:
-    """How long it waits after each of a number of requests that are never answered."""
-    result = []
-    for _ in range(number):
-        driver.asked()
-        assert driver.advance_to_deadline() == pytest.approx(2.0)
-        assert driver.mirror.actions() == []
-        result.append(driver.advance_to_deadline())
-    return result
-
-
-def test_a_lost_reply_is_asked_for_again_after_a_pause() -> None:
-    driver = Driver()
-    assert driver.asked() == Info()
-    driver.advance_to_deadline()
-    assert driver.mirror.trouble == f"no answer from {URL}"
+def test_bye_ends_what_is_under_way_and_it_pauses() -> None:
+    driver = replaying(1, behind=2)
+    driver.stream(Bye("e", 3, WALL + 3))
+    assert driver.is_in(Phase.ASKING)
+    assert driver.mirror.trouble == "the registry has stopped"
     assert driver.mirror.actions() == []
-    driver.advance_to_deadline()
+    assert driver.advance_to_deadline() == pytest.approx(0.1)
     assert driver.asked() == Info()
 
 
-def test_pauses_grow_up_to_five_seconds() -> None:
-    expected = [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
-    assert pauses(Driver(), 8) == pytest.approx(expected)
-
-
-def test_pauses_do_not_grow_without_bound_in_years() -> None:
-    assert pauses(Driver(), 2000)[-1] == pytest.approx(5.0)
-
-
-@pytest.mark.parametrize(("jitter", "pause"), [(0.0, 0.05), (0.5, 0.075), (1.0, 0.1)])
-def test_jitter_shortens_a_pause_by_up_to_half(jitter: float, pause: float) -> None:
-    assert pauses(Driver(jitter=jitter), 1) == pytest.approx([pause])
-
-
-def test_by_itself_it_jitters() -> None:
-    def pause() -> float:
-        mirror = Mirror(URL)
-        mirror.start(0.0)
-        mirror.advance(mirror.next_deadline())
-        return mirror.next_deadline() - 2.0
-
-    drawn = [pause() for _ in range(20)]
-    assert all(0.05 <= seconds <= 0.1 for seconds in drawn)
-    assert len(set(drawn)) > 1
-
-
-def test_once_it_was_live_pauses_start_from_the_shortest() -> None:
-    driver = Driver()
-    pauses(driver, 5)
-    driver.asked()
-    driver.reply(info())
-    driver.stream(tick(0))
-    driver.reply(page(0))
-    driver.mirror.actions()
-    driver.advance_to_deadline()
-    assert pauses(driver, 1) == pytest.approx([0.1])
-
-
-def test_a_reply_after_it_has_given_up_is_ignored() -> None:
-    driver = Driver()
-    driver.asked()
-    driver.advance_to_deadline()
-    driver.reply(info())
-    assert driver.mirror.phase is Phase.ASKING
+def test_bye_changes_nothing_while_it_looks_for_the_registry() -> None:
+    driver = stale(1)
+    driver.stream(Bye("e", 1, WALL + 1))
+    assert driver.mirror.trouble == f"the event stream at {STREAM} is silent"
     assert driver.mirror.actions() == []
-    driver.mirror.reply_received([b"nonsense"], driver.now)
-    assert driver.mirror.discarded == 0
-
-
-def test_a_second_reply_is_ignored() -> None:
-    driver = Driver()
-    driver.asked()
-    driver.reply(info())
     driver.reply(info())
     assert driver.listened() == STREAM
 
 
-BAD_REPLIES = [
-    pytest.param(Unsupported("INFO"), "is it an older registry", id="UNSUPPORTED"),
-    pytest.param(ErrorReply("INFO", "INTERNAL", "it burns"), "it burns (INTERNAL)", id="ERROR"),
-    pytest.param(Ack("CHECK_ALIVE", True), "is it an older registry", id="ACK"),
-    pytest.param(EventsReply("e", 1, [added(1)]), "is it an older registry", id="EVENTS"),
-]
+# --- messages that run backwards --------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("reply", "trouble"),
-    [*BAD_REPLIES, pytest.param(page(0), "is it an older registry", id="SNAPSHOT")],
-)
-def test_no_info_in_reply_to_info_is_trouble(reply: Reply, trouble: str) -> None:
-    driver = Driver()
-    driver.asked()
-    driver.reply(reply)
-    assert trouble in driver.mirror.trouble
-    assert URL in driver.mirror.trouble
-    assert driver.mirror.phase is Phase.ASKING
-    assert driver.mirror.actions() == []
-    assert driver.advance_to_deadline() == pytest.approx(0.1)
-    assert driver.asked() == Info()
-
-
-@pytest.mark.parametrize(
-    ("reply", "trouble"),
-    [*BAD_REPLIES, pytest.param(info(), "is it an older registry", id="INFO")],
-)
-def test_no_snapshot_in_reply_to_snapshot_is_trouble(reply: Reply, trouble: str) -> None:
-    driver = syncing()
-    driver.reply(reply)
-    assert trouble in driver.mirror.trouble
-    assert driver.mirror.phase is Phase.SYNCING
-    assert driver.mirror.actions() == []
-    assert driver.advance_to_deadline() == pytest.approx(0.1)
-    assert driver.asked() == FIRST_PAGE
-
-
-@pytest.mark.parametrize(
-    "frames",
+    "message",
     [
-        pytest.param([], id="no frame"),
-        pytest.param([b""], id="an empty frame"),
-        pytest.param([b"\xff\xfe\x00"], id="no text"),
-        pytest.param([b'{"event":"INFO"}'], id="no payload"),
-        pytest.param([b'{"event":"HELLO","payload":{}}'], id="an unknown name"),
-        pytest.param([encode_reply(info()), b""], id="a frame too many"),
+        pytest.param(added(4), id="an event"),
+        pytest.param(removed(4, device(2)), id="a removal"),
+        pytest.param(tick(4), id="a tick"),
+        pytest.param(Bye("e", 4, WALL + 4), id="a bye"),
     ],
 )
-def test_a_reply_that_makes_no_sense_is_counted_and_asked_for_again(frames: list[bytes]) -> None:
-    driver = Driver()
-    driver.asked()
-    driver.mirror.reply_received(frames, driver.now)
-    assert driver.mirror.discarded == 1
-    assert f"the reply of {URL} makes no sense" in driver.mirror.trouble
-    assert driver.mirror.actions() == []
-    assert driver.advance_to_deadline() == pytest.approx(0.1)
-    assert driver.asked() == Info()
-
-
-GARBAGE = [
-    [],
-    [b"tick"],
-    [b"tick", b""],
-    [b"tick", b"\xff"],
-    [b"tick", b"{}"],
-    [b"added", encode_event(tick(9))[1]],
-    [*encode_event(tick(9)), b""],
-    [b"added", b'{"event":"added","epoch":"e","seq":9,"time":0}'],
-]
-
-
-@pytest.mark.parametrize("frames", GARBAGE)
-def test_a_message_that_makes_no_sense_is_counted_and_changes_nothing(frames: list[bytes]) -> None:
-    driver = live(1, device(1))
+def test_what_is_past_changes_nothing_and_is_no_sign_of_life(message: StreamMessage) -> None:
+    driver = live(5, device(2))
     deadline = driver.mirror.next_deadline()
     driver.now += 1.0
-    driver.mirror.stream_received(frames, driver.now)
-    assert driver.mirror.discarded == 1
-    assert driver.mirror.phase is Phase.LIVE
+    driver.stream(message)
+    assert driver.is_in(Phase.LIVE)
     assert driver.mirror.actions() == []
     assert driver.events() == []
-    assert driver.mirror.next_deadline() == deadline, "nonsense is no sign of life"
+    assert driver.mirror.next_deadline() == deadline
+    assert driver.mirror.discarded == 0
 
 
-def test_garbage_is_not_the_streams_first_word() -> None:
-    driver = listening()
-    for frames in GARBAGE:
-        driver.mirror.stream_received(frames, driver.now)
-    assert driver.mirror.phase is Phase.LISTENING
-    assert driver.mirror.actions() == []
-    assert driver.mirror.discarded == len(GARBAGE)
+def test_the_latest_message_once_more_is_a_sign_of_life() -> None:
+    driver = live(5)
+    driver.stream(added(6))
+    driver.now += 1.0
+    driver.stream(added(6))
+    assert driver.mirror.next_deadline() == driver.now + 3.0
+
+
+def test_where_the_stream_was_counts_even_if_nothing_is_known_yet() -> None:
+    driver = syncing(seq=5)
+    driver.wait(2.5)
+    driver.stream(tick(4), added(4))
+    driver.wait(0.4)
+    assert driver.is_in(Phase.SYNCING)
+    driver.wait(0.1)
+    assert driver.is_in(Phase.ASKING)
+    assert driver.mirror.trouble == f"the event stream at {STREAM} is silent"
+
+
+def test_a_new_socket_that_begins_before_what_is_known_says_nothing_yet() -> None:
+    driver = stale(5)
+    driver.reply(info())
+    assert driver.listened() == STREAM
+    driver.stream(tick(4), added(4), tick(3))
+    assert driver.is_in(Phase.LISTENING)
+    assert driver.records() == [Stale(driver.now, f"the event stream at {STREAM} is silent")]
+    driver.stream(tick(5))
+    assert driver.is_in(Phase.LIVE)
+
+
+def test_a_new_socket_may_begin_anywhere() -> None:
+    driver = syncing(seq=5)
+    driver.wait(3.5)
+    driver.actions()
+    driver.reply(info())
+    driver.actions()
+    driver.stream(tick(4))
+    assert driver.is_in(Phase.SYNCING)
+    assert driver.asked() == FIRST_PAGE
