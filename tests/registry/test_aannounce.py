@@ -28,7 +28,8 @@ from tests.support.live import PATIENCE, free_port, raw_client, silent_registry
 
 Context = zmq.Context[zmq.Socket[bytes]]
 
-LEASE = 0.6
+LEASE = 1.5
+"""Seconds: short, and long enough that a busy machine does not end it."""
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:
@@ -74,7 +75,7 @@ def test_a_device_is_present_for_as_long_as_its_block(
             assert presence.name == "cam"
             assert presence.registered
             assert registry.devices == {"cam": ("camera", "tcp://a:1")}
-            later = time.monotonic() + 2 * LEASE
+            later = time.monotonic() + 1.3 * LEASE
             await until(lambda: time.monotonic() > later)
             assert seq(registry.url, context) == 1, "it renews"
         assert registry.devices == {}
@@ -101,9 +102,8 @@ def test_waiting_costs_no_time(registry: DeviceRegistry, context: Context) -> No
     async def main() -> None:
         async with camera(registry.url, context):
             registry.stop()  # the connection is lost, which the socket is told of
-            before, later = time.process_time(), time.monotonic() + LEASE
+            before = time.process_time()
             await asyncio.sleep(LEASE)
-            assert time.monotonic() >= later
             assert time.process_time() - before < LEASE / 2
 
     run(main())
@@ -358,7 +358,7 @@ def test_a_second_cancellation_ends_it_at_once(turns: int, context: Context) -> 
             for _ in range(turns):
                 await asyncio.sleep(0)
             await cancel_at(1, task)
-            assert time.monotonic() - since < 0.5
+            assert time.monotonic() - since < 0.9, "it waits a second if it is left to"
             assert announcement.status.state is PresenceState.LEFT
 
     run(main())

