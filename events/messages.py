@@ -174,9 +174,9 @@ class SnapshotReply:
     """One page of devices. `next` is what to ask `after` for the next page, None on the last."""
 
     epoch: str
-    seq: int
+    seq: Seq
     devices: Sequence[Device]
-    next: int | None
+    next: Seq | None
 
 
 @attrs.frozen
@@ -184,7 +184,7 @@ class EventsReply:
     """Events in order, without a hole. There are more when the last one's seq is below `seq`."""
 
     epoch: str
-    seq: int
+    seq: Seq
     events: Sequence[Event]
 
 
@@ -193,8 +193,8 @@ class CompactedReply:
     """The events asked for are gone; `oldest` is the first number that is still there."""
 
     epoch: str
-    seq: int
-    oldest: int
+    seq: Seq
+    oldest: Seq
 
 
 @attrs.frozen

@@ -30,19 +30,19 @@ where a reader is too slow for it, the mirror lets go, and comes back through RE
 there is room.
 
 Whatever anybody sends, the mirror raises nothing, grows no further than its limits, and asks no
-more often than its pauses allow: `_retry` pauses after each request that came to nothing, and
-what follows a live view that did not last waits as well (`_ask_after_loss`).
+more often than its pauses allow: it pauses after each request that came to nothing, and what
+follows a live view that did not last waits as well (`inquiry`). It goes by the furthest that was
+said: a message that is behind what is known is no sign of life (`hearsay`).
 """
 
 import enum
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from random import random
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import attrs
 
-from ..events.codec import decode_event, decode_reply, encode_request
+from ..events.codec import decode_event, decode_reply, decode_request, encode_request
 from ..events.errors import MessageError
 from ..events.messages import (
     CompactedReply,
@@ -55,36 +55,13 @@ from ..events.messages import (
     Snapshot,
     SnapshotReply,
 )
-from ..events.protocol import DEFAULT_TICK_INTERVAL, MAX_DEVICES, MAX_PAGE, STALE_AFTER_TICKS
-from ..events.records import (
-    Added,
-    Bye,
-    Cursor,
-    Device,
-    Event,
-    Record,
-    Removed,
-    State,
-    Status,
-    StreamMessage,
-    Tick,
-)
+from ..events.protocol import MAX_DEVICES, MAX_PAGE, STALE_AFTER_TICKS
+from ..events.records import Bye, Cursor, Device, Event, Record, State, Status, Tick
+from .hearsay import Hearsay
+from .inquiry import ATTEMPTS, Inquiry
 from .outbox import MAX_WAITING
 from .snapshot import PagedSnapshot
 from .view import View
-
-REPLY_TIMEOUT: Final = 2.0
-"""Seconds to wait for a reply before the request is taken for lost."""
-
-FIRST_PAUSE: Final = 0.1
-LONGEST_PAUSE: Final = 5.0
-"""Seconds between two attempts, growing from the first to the longest."""
-
-MAX_KEPT: Final = 10_000
-"""Events kept while something is fetched. Losing more than that makes it start anew."""
-
-ATTEMPTS: Final = 3
-"""Failed requests after which the registry is looked for anew, stream and all."""
 
 
 class Phase(enum.Enum):
@@ -133,7 +110,7 @@ class Mirror:
         discarded: How many messages and replies made no sense.
 
     Raises:
-        MessageError: `since` cannot be put into a request.
+        MessageError: `since` is none that a registry can have given.
     """
 
     def __init__(
@@ -148,35 +125,28 @@ class Mirror:
         jitter: Callable[[], float] = random,
     ) -> None:
         if since is not None:
-            encode_request(Replay(since.epoch, since.seq))
+            decode_request([encode_request(Replay(since.epoch, since.seq))])
         self.phase = Phase.ASKING
         self.trouble = f"no registry has answered yet at {url}"
         self.discarded = 0
         self._url = url
         self._events_url = events_url
         self._stream_url = ""
-        self._jitter = jitter
         self._actions: list[Action] = []
         self._view = View(
             since, device_type=device_type, existing=existing, max_waiting=max_waiting
         )
-        self._heard: Cursor | None = None  # where the stream was, by its latest message
-        self._kept: deque[Event] = deque(maxlen=MAX_KEPT)
+        self._heard = Hearsay()
+        self._inquiry = Inquiry(jitter)
         self._snapshot = PagedSnapshot()
-        self._tick_interval = DEFAULT_TICK_INTERVAL
-        self._heard_at = 0.0
-        self._registry_time = 0.0
-        self._request: Request = Info()
-        self._ask_at: float | None = None
-        self._reply_due: float | None = None
-        self._failures = 0  # requests in a row that came to nothing
-        self._losses = 0  # live views in a row that did not last
+        self._ticks_waited = 0  # for an event that a snapshot needs
         self._trusted = True  # whether the stream's present socket may be taken up again
 
     def start(self, now: float) -> None:
         """Begin. Called once, before anything else."""
         self._view.state_since = now
-        self._ask(Info(), now)
+        self._inquiry.plan(Info(), now)
+        self._ask_if_due(now)
 
     # --- out ----------------------------------------------------------------------------------
 
@@ -215,9 +185,9 @@ class Mirror:
 
     def next_deadline(self) -> float:
         """When `advance` has something to do, if nothing arrives until then."""
-        silence = None if self.phase is Phase.ASKING else self._silent_at
-        ask_at = self._ask_at if self._may_ask else None
-        deadlines = (self._reply_due, ask_at, silence)
+        silence = None if self.phase is Phase.ASKING else self._heard.silent_at
+        ask_at = self._inquiry.ask_at if self._may_ask else None
+        deadlines = (self._inquiry.reply_due, ask_at, silence)
         return min(deadline for deadline in deadlines if deadline is not None)
 
     # --- in -----------------------------------------------------------------------------------
@@ -229,22 +199,20 @@ class Mirror:
         except MessageError:
             self.discarded += 1
             return
-        if self._is_past(message):
-            self._keep(message)
-            return  # and it is no sign of life
-        self._heard = Cursor(message.epoch, message.seq)
-        self._heard_at = now
-        self._registry_time = message.time
-        if isinstance(message, Bye):
+        if not self._heard.hear(message, self._view.at, now):
+            if self._fetching:
+                self._heard.keep(message)
+        elif isinstance(message, Bye):
             self._lose("the registry has stopped", now)
         else:
             self._follow(message, now)
+        self._ask_if_due(now)
 
     def reply_received(self, frames: Sequence[bytes], now: float) -> None:
         """Take in the reply to the latest `Ask`, whatever it is."""
-        if self._reply_due is None:
+        if self._inquiry.reply_due is None:
             return  # given up on
-        self._reply_due = None
+        self._inquiry.reply_due = None
         try:
             reply = decode_reply(frames)
         except MessageError as error:
@@ -258,71 +226,57 @@ class Mirror:
                 self._take_events(reply, now)
             case Phase.REPLAYING, CompactedReply():
                 self._view.forget_since()
-                self._ask(self._new_snapshot(), now)
+                self._inquiry.plan(self._new_snapshot(), now)
             case Phase.SYNCING, SnapshotReply():
                 self._take_page(reply, now)
             case _, ErrorReply():
                 self._retry(f"{self._url} refuses: {reply.message} ({reply.code})", now)
             case _:
                 self._retry(f"{self._url} has no event stream; is it an older registry?", now)
+        self._ask_if_due(now)
 
     def advance(self, now: float) -> None:
         """Let time pass, once everything that has arrived has been taken in."""
-        if self.phase is not Phase.ASKING and now >= self._silent_at:
-            self._lose(f"the event stream at {self._stream_url} is silent", now)
-        if self._reply_due is not None and now >= self._reply_due:
+        if self.phase is not Phase.ASKING and now >= self._heard.silent_at:
+            self._lose(self._silence, now)
+        if self._inquiry.reply_due is not None and now >= self._inquiry.reply_due:
             self._retry(f"no answer from {self._url}", now)
-        if self._ask_at is not None and now >= self._ask_at and self._may_ask:
-            self._ask(self._request, now)
+        self._ask_if_due(now)
 
     # --- asking -------------------------------------------------------------------------------
 
-    def _ask(self, request: Request, now: float) -> None:
-        self._ask_after(0.0, request, now)
-        if self._may_ask:
-            self._ask_at = None
-            self._reply_due = now + REPLY_TIMEOUT
-            self._actions.append(Ask(encode_request(request)))
+    def _ask_if_due(self, now: float) -> None:
+        at = self._inquiry.ask_at
+        if at is not None and now >= at and self._may_ask:
+            self._inquiry.sent(now)
+            self._actions.append(Ask(encode_request(self._inquiry.request)))
 
-    def _ask_after(self, pause: float, request: Request, now: float) -> None:
-        self._request = request
-        self._reply_due = None
-        self._ask_at = now + pause
+    @property
+    def _fetching(self) -> bool:
+        return self.phase in (Phase.REPLAYING, Phase.SYNCING)
 
     @property
     def _may_ask(self) -> bool:
         """Not for more to hand out, while there is too much of it already."""
-        return self.phase not in (Phase.REPLAYING, Phase.SYNCING) or self._view.has_room
+        return not self._fetching or self._view.has_room
 
     def _retry(self, why: str, now: float, request: Request | None = None) -> None:
-        """Ask again, after a pause that grows with every failure; at length, look anew."""
+        """Ask again, after a pause; at length, look for the registry anew."""
         self.trouble = why
-        if self._view.state is State.CONNECTING and not self._failures:
+        if self._view.state is State.CONNECTING and not self._inquiry.failures:
             self._view.tell_trouble(why, now)
-        self._failures += 1
-        if self.phase is not Phase.ASKING and self._failures >= ATTEMPTS:
+        if self.phase is not Phase.ASKING and self._inquiry.failures + 1 >= ATTEMPTS:
             self.phase = Phase.ASKING
             self._trusted = False
             request = Info()
-        self._ask_after(self._pause(self._failures), request or self._request, now)
-
-    def _ask_after_loss(self, request: Request, now: float) -> None:
-        """Ask at once; but after a pause if no live view has lasted lately."""
-        if self._losses > 1:
-            self._ask_after(self._pause(self._losses - 1), request, now)
-        else:
-            self._ask(request, now)
-
-    def _pause(self, failures: int) -> float:
-        pause = min(FIRST_PAUSE * 2.0 ** min(failures - 1, 10), LONGEST_PAUSE)
-        return pause * (0.5 + self._jitter() / 2)
+        self._inquiry.plan_after_failure(request or self._inquiry.request, now)
 
     # --- losing the view, and finding the registry ----------------------------------------------
 
     def _depart(self, why: str, now: float) -> None:
         """The view is live no longer."""
         self.trouble = why
-        self._losses += 1
+        self._inquiry.losses += 1
         self._view.go_stale(why, now)
 
     def _lose(self, why: str, now: float) -> None:
@@ -330,13 +284,20 @@ class Mirror:
         if self.phase is Phase.LIVE:
             self._depart(why, now)
             self.phase = Phase.ASKING
-            self._ask_after_loss(Info(), now)
+            self._inquiry.plan_after_loss(Info(), now)
         elif self.phase is not Phase.ASKING:
             self.phase = Phase.ASKING
             self._retry(why, now, Info())
 
+    @property
+    def _silence(self) -> str:
+        behind = self._heard.behind
+        if behind is not None:
+            seq = max(self._view.seq, self._heard.place.seq if self._heard.place else 0)
+            return f"the event stream at {self._stream_url} is at {behind}, and was at {seq} before"
+        return f"the event stream at {self._stream_url} is silent"
+
     def _listen(self, info: InfoReply, now: float) -> None:
-        self._tick_interval = info.tick_interval
         url = self._events_url or _events_url(self._url, info)
         if url is None:
             self._retry(f"{self._url} does not say where its event stream is", now)
@@ -345,29 +306,26 @@ class Mirror:
         self.trouble = f"nothing heard yet from the event stream at {url}"
         self._stream_url = url
         self._trusted = True
-        self._heard = None
-        self._heard_at = now
+        self._heard.begin(info.tick_interval, now)
         self._actions.append(Listen(url))
-
-    @property
-    def _silent_at(self) -> float:
-        return self._heard_at + STALE_AFTER_TICKS * self._tick_interval
 
     # --- following the stream -----------------------------------------------------------------
 
     def _follow(self, message: Event | Tick, now: float) -> None:
         match self.phase:
             case Phase.LIVE:
-                if now >= self._view.state_since + STALE_AFTER_TICKS * self._tick_interval:
-                    self._losses = 0
+                if now >= self._view.state_since + self._heard.silence:
+                    self._inquiry.losses = 0
                 self._follow_live(message, now)
-            case Phase.REPLAYING | Phase.SYNCING:
-                self._keep(message)
-                if self.phase is Phase.SYNCING and (at := self._snapshot.fetched):
-                    self._finish_snapshot(at, now)
+            case Phase.REPLAYING:
+                self._heard.keep(message)
+            case Phase.SYNCING:
+                self._heard.keep(message)
+                self._wait_for_events(message, now)
             case _ if not self._trusted:
                 return
             case _ if self._view.has_hole_before(message):
+                self.trouble = f"fetching from {self._url} what is there"
                 self._fetch(message, now)
             case _:
                 self._go_live(now)
@@ -381,7 +339,7 @@ class Mirror:
             return
         elif view.full:
             why = f"the reader is too slow; {view.waiting} events wait for it"
-        elif view.too_large:
+        elif view.too_large(1):
             why = f"{self._url} shows more than {MAX_DEVICES} devices"
         else:
             view.put(message)
@@ -389,26 +347,13 @@ class Mirror:
         self._depart(why, now)
         self._fetch(message, now)
 
-    def _is_past(self, message: StreamMessage) -> bool:
-        """Whether the stream, or what is known, is further on than this message."""
-        return any(
-            place is not None and place.epoch == message.epoch and place.seq > message.seq
-            for place in (self._heard, self._view.at)
-        )
-
-    def _keep(self, message: StreamMessage) -> None:
-        if self.phase in (Phase.REPLAYING, Phase.SYNCING) and isinstance(message, Added | Removed):
-            self._kept.append(message)
-
-    def _kept_of(self, epoch: str) -> list[Event]:
-        by_seq = {event.seq: event for event in self._kept if event.epoch == epoch}
-        return [event for _, event in sorted(by_seq.items())]
-
     def _go_live(self, now: float) -> None:
         self.phase = Phase.LIVE
         self.trouble = ""
-        self._failures = 0
-        self._reply_due = self._ask_at = None
+        self._inquiry.failures = 0
+        self._inquiry.cancel()
+        self._heard.forget()
+        self._snapshot = PagedSnapshot()
         self._view.go_live(now)
 
     # --- fetching what was missed -------------------------------------------------------------
@@ -416,9 +361,9 @@ class Mirror:
     def _fetch(self, message: Event | Tick, now: float) -> None:
         """Begin to get from what is known to where this message is."""
         request = self._plan(message.epoch)
-        self._kept.clear()
-        self._keep(message)
-        self._ask_after_loss(request, now)
+        self._heard.forget()
+        self._heard.keep(message)
+        self._inquiry.plan_after_loss(request, now)
 
     def _plan(self, epoch: str) -> Request:
         """What to ask for: the events since, if the numbering is the same, or the devices."""
@@ -431,44 +376,48 @@ class Mirror:
     def _new_snapshot(self) -> Request:
         self.phase = Phase.SYNCING
         self._snapshot = PagedSnapshot()
+        self._ticks_waited = 0
         return Snapshot(limit=MAX_PAGE)
 
     def _plan_anew(self, why: str, now: float) -> None:
         """What was fetched is of no use."""
-        epoch = self._heard.epoch if self._heard else ""
-        self._retry(why, now, self._plan(epoch))
+        place = self._heard.place
+        self._retry(why, now, self._plan(place.epoch if place else ""))
 
     def _take_events(self, reply: EventsReply, now: float) -> None:
         """Hand on what was missed; or, while resuming, keep it until the devices are known."""
-        if not isinstance(self._request, Replay) or not _answers(reply, self._request):
+        request, view = self._inquiry.request, self._view
+        if not isinstance(request, Replay) or not _answers(reply, request):
             self._plan_anew(f"the events that {self._url} replays do not fit together", now)
             return
-        last = self._request.after + len(reply.events)
-        self._view.replay(reply.events)
+        if view.too_large(len(reply.events)):
+            view.forget_since()
+            self._plan_anew(f"{self._url} replays more than {MAX_DEVICES} devices", now)
+            return
+        view.replay(reply.events)
         if reply.events:
-            self._failures = self._losses = 0
-        if self._view.too_large:
-            self._view.forget_since()
-            self._plan_anew(f"{self._url} replays without an end", now)
-        elif last < reply.seq:
-            self._ask(Replay(reply.epoch, last, MAX_PAGE), now)
-        elif self._view.since is not None:
-            self._ask(self._new_snapshot(), now)
+            self._inquiry.failures = self._inquiry.losses = 0
+        last = request.after + len(reply.events)
+        if last < reply.seq:
+            self._inquiry.plan(Replay(reply.epoch, last, MAX_PAGE), now)
+        elif view.since is not None:
+            self._inquiry.plan(self._new_snapshot(), now)
         else:
             self._catch_up(Cursor(reply.epoch, last), now)
 
     def _catch_up(self, at: Cursor, now: float) -> None:
         """Take up the stream where what was fetched ends."""
-        heard = self._heard
-        if heard is None or heard.epoch != at.epoch:
+        place = self._heard.place
+        if place is None or place.epoch != at.epoch:
             self._plan_anew(self._two_epochs, now)
             return
-        kept = [event for event in self._kept_of(at.epoch) if event.seq > at.seq]
+        kept = self._heard.kept(at.epoch, at.seq)
+        if place.seq > at.seq + len(kept):
+            self._plan_anew("events were missed meanwhile; fetching them", now)
+            return
         self._go_live(now)
         for event in kept:
             self._follow(event, now)
-        if self.phase is Phase.LIVE:
-            self._follow_live(Tick(heard.epoch, heard.seq, self._registry_time), now)
 
     @property
     def _two_epochs(self) -> str:
@@ -480,25 +429,36 @@ class Mirror:
         if not self._snapshot.add(page):
             self._plan_anew(f"the pages of {self._url} do not fit together", now)
         elif page.next is not None:
-            self._ask(Snapshot(after=page.next, limit=MAX_PAGE), now)
+            self._inquiry.plan(Snapshot(after=page.next, limit=MAX_PAGE), now)
         else:
             self._finish_snapshot(Cursor(page.epoch, page.seq), now)
 
+    def _wait_for_events(self, message: Event | Tick, now: float) -> None:
+        """All pages are there, but perhaps not all events that came between them."""
+        at = self._snapshot.fetched
+        if at is None:
+            return
+        self._finish_snapshot(at, now)
+        self._ticks_waited += isinstance(message, Tick)
+        if self._fetching and self._ticks_waited >= STALE_AFTER_TICKS:
+            why = f"{self._url} is at {at.seq}, and its event stream at {message.seq}"
+            self._plan_anew(why, now)
+
     def _finish_snapshot(self, at: Cursor, now: float) -> None:
         """Take the snapshot, or wait for an event that is only late, or start anew."""
-        heard, known = self._heard, self._view.at
-        if heard is None or heard.epoch != at.epoch:
+        place, known = self._heard.place, self._view.at
+        if place is None or place.epoch != at.epoch:
             self._plan_anew(self._two_epochs, now)
             return
         if known is not None and known.epoch == at.epoch and known.seq > at.seq:
             why = f"{self._url} is at {at.seq} and was at {known.seq}: its numbering runs backwards"
             self._plan_anew(why, now)
             return
-        kept = self._kept_of(at.epoch)
+        kept = self._heard.kept(at.epoch)
         devices = self._snapshot.complete(kept)
-        if devices is not None and self._view.take(devices, at, kept, self._registry_time):
+        if devices is not None and self._view.take(devices, at, kept, self._heard.time):
             self._catch_up(at, now)
-        elif heard.seq >= at.seq:  # the stream is past it, so what is missing was lost
+        elif place.seq >= at.seq:  # the stream is past it, so what is missing was lost
             self._plan_anew("events were missed while fetching the devices", now)
 
 

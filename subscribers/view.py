@@ -50,7 +50,10 @@ class View:
         self.state = State.CONNECTING
         self.state_since = 0.0
         self.wall_offset = 0.0
-        self._outbox = Outbox(device_type=device_type, existing=existing, limit=max_waiting)
+        # A cursor in the middle of devices that are told is never in the middle of the beginning
+        # of one who is not told of them.
+        told = existing or since is not None
+        self._outbox = Outbox(device_type=device_type, existing=told, limit=max_waiting)
         self._replayed: list[Event] = []  # what has happened after `since`
         self._resynced = False  # whether a difference was told after the last live view
 
@@ -118,10 +121,9 @@ class View:
         """Number of the last event handed in; -1 before any."""
         return -1 if self.at is None else self.at.seq
 
-    @property
-    def too_large(self) -> bool:
-        """Whether there are more devices than any registry can be believed to have."""
-        return len(self.devices) + len(self._outbox) + len(self._replayed) > MAX_DEVICES
+    def too_large(self, more: int) -> bool:
+        """Whether with more events there may be more devices than any registry is believed."""
+        return len(self.devices) + self.waiting + len(self._replayed) + more > MAX_DEVICES
 
     def has_hole_before(self, message: Event | Tick) -> bool:
         """Whether something lies between what is known and this message."""
@@ -175,6 +177,8 @@ class View:
         Returns:
             False if it is to resume and an event is missing.
         """
+        if self.since is not None and self.since.epoch != at.epoch:
+            self.forget_since()
         if self.since is not None:
             return self._resume(self.since, devices, at, events)
         if self.at is not None:
@@ -192,7 +196,7 @@ class View:
     ) -> bool:
         by_seq = {event.seq: event for event in (*self._replayed, *kept)}
         wanted = range(since.seq + 1, at.seq + 1)
-        if not all(seq in by_seq for seq in wanted):
+        if at.seq < since.seq + len(self._replayed) or not all(seq in by_seq for seq in wanted):
             return False
         events = [by_seq[seq] for seq in wanted]
         then = rewind(devices, events)

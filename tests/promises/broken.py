@@ -8,6 +8,7 @@ from devicewatch.events import Cursor, Device, Event, Reason, Removed, Tick
 from devicewatch.events.messages import ErrorReply, Register, RegisterAck, Request, Snapshot
 from devicewatch.events.protocol import MAX_PAGE
 from devicewatch.registry.core import RegistryCore
+from devicewatch.subscribers.hearsay import Hearsay
 from devicewatch.subscribers.mirror import Mirror, Phase
 from devicewatch.subscribers.snapshot import PagedSnapshot
 from devicewatch.subscribers.view import View
@@ -77,12 +78,18 @@ class TakesSilenceForAbsence(Mirror):
         super()._lose(why, now)
 
 
+class _PatientHearsay(Hearsay):
+    @property
+    def silent_at(self) -> float:
+        return float("inf")
+
+
 class NeverHearsTheSilence(Mirror):
     """Breaks P6: it is live, though nothing has been heard for long."""
 
-    @property
-    def _silent_at(self) -> float:
-        return float("inf")
+    def __init__(self, *arguments: object, **options: object) -> None:
+        super().__init__(*arguments, **options)  # type: ignore[arg-type]
+        self._heard = _PatientHearsay()
 
 
 class _CarelessView(View):

@@ -5,7 +5,7 @@ import pytest
 from devicewatch.events.messages import Info, SnapshotReply
 from devicewatch.events.protocol import MAX_PAGE
 from devicewatch.events.records import Cursor, StreamMessage
-from devicewatch.subscribers import mirror as mirror_module
+from devicewatch.subscribers import hearsay as hearsay_module
 from devicewatch.subscribers.mirror import Phase
 from tests.support.driver import (
     FIRST_PAGE,
@@ -217,7 +217,7 @@ def test_a_registry_that_goes_back_is_not_followed() -> None:
 
 
 def test_more_events_than_can_be_kept_make_it_start_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mirror_module, "MAX_KEPT", 2)
+    monkeypatch.setattr(hearsay_module, "MAX_KEPT", 2)
     driver = syncing(seq=5)
     driver.reply(page(5, [device(1)], after=1))
     driver.stream(added(6), added(7), added(8))

@@ -5,7 +5,7 @@ import pytest
 from devicewatch.events.messages import EventsReply
 from devicewatch.events.protocol import Origin, Reason
 from devicewatch.events.records import Added, Cursor, Event, Live, Removed, Stale
-from devicewatch.subscribers import mirror as mirror_module
+from devicewatch.subscribers import hearsay as hearsay_module
 from devicewatch.subscribers.mirror import Phase
 from tests.support.driver import (
     FIRST_PAGE,
@@ -101,7 +101,7 @@ def test_a_tick_that_arrives_during_a_replay_tells_of_what_was_lost_behind_it() 
 def test_more_than_can_be_kept_during_a_replay_is_replayed_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(mirror_module, "MAX_KEPT", 2)
+    monkeypatch.setattr(hearsay_module, "MAX_KEPT", 2)
     driver = replaying(5)
     driver.stream(added(7), added(8), added(9))
     driver.reply(replayed(6, added(6)))

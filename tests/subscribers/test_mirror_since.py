@@ -144,7 +144,6 @@ def test_an_event_lost_between_replay_and_snapshot_is_replayed() -> None:
     assert driver.mirror.resumed is True
 
 
-@pytest.mark.xfail(strict=True, reason="View._resume takes devices of another epoch for its own")
 def test_another_epoch_between_replay_and_snapshot_begins_anew() -> None:
     driver = since(5)
     syncing_since(driver, replay(5))
@@ -162,7 +161,6 @@ def test_another_epoch_between_replay_and_snapshot_begins_anew() -> None:
     ]
 
 
-@pytest.mark.xfail(strict=True, reason="View._resume goes back to a page before `since`")
 def test_a_page_from_before_what_was_replayed_is_not_taken() -> None:
     driver = Driver(since=Cursor("e", 10))
     driver.actions()
@@ -177,7 +175,6 @@ def test_a_page_from_before_what_was_replayed_is_not_taken() -> None:
     assert driver.mirror.cursor is None
 
 
-@pytest.mark.xfail(strict=True, reason="the rest of a difference is told as SNAPSHOT, so left out")
 def test_without_existing_ones_the_rest_of_a_difference_is_still_news() -> None:
     driver = Driver(since=Cursor("e", 6, revision=2), existing=False)
     syncing_since(driver, replay(6))
@@ -188,7 +185,6 @@ def test_without_existing_ones_the_rest_of_a_difference_is_still_news() -> None:
     assert [event.device for event in driver.events()] == [device(4)]
 
 
-@pytest.mark.xfail(strict=True, reason="a cursor that no registry can read is not refused")
 @pytest.mark.parametrize(
     "cursor",
     [Cursor("e", 2**53), Cursor("e", -1), Cursor("e" * 129, 1)],

@@ -7,7 +7,7 @@ import pytest
 from devicewatch.events.messages import Info, Register, Unregister
 from devicewatch.events.records import Cursor, Event, Removed, State
 from devicewatch.registry.core import CoreSettings, RegistryCore
-from devicewatch.subscribers import mirror as mirror_module
+from devicewatch.subscribers import hearsay as hearsay_module
 from devicewatch.subscribers.mirror import Phase
 from devicewatch.subscribers.outbox import MAX_WAITING
 from tests.subscribers.histories import told
@@ -175,7 +175,7 @@ def read_all(driver: Driver, core: RegistryCore, devices: int) -> None:
 def test_in_a_hundred_thousand_events_memory_stays_bounded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(mirror_module, "MAX_KEPT", 50)
+    monkeypatch.setattr(hearsay_module, "MAX_KEPT", 50)
     crowd = Crowd(1, 10)
     driver = reader()
     driver.serve(crowd.core)
@@ -207,7 +207,7 @@ def test_in_a_thousand_restarts_memory_stays_bounded(devices: int) -> None:
 def test_a_thousand_restarts_of_no_interest_leave_next_to_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(mirror_module, "MAX_KEPT", 50)
+    monkeypatch.setattr(hearsay_module, "MAX_KEPT", 50)
     driver = Driver(device_type="camera", max_waiting=LIMIT)
     for life in range(1000):
         crowd = Crowd(life, 3)

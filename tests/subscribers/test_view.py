@@ -224,21 +224,20 @@ def test_devices_and_all_that_waits_count_towards_its_size(
 ) -> None:
     monkeypatch.setattr(view_module, "MAX_DEVICES", 3)
     view = view_at(2, 1, 2)
+    assert not view.too_large(1)
     view.put(added(3))
-    assert not view.too_large
-    view.put(added(4))
-    assert view.too_large
+    assert not view.too_large(0)
+    assert view.too_large(1)
 
 
 def test_what_was_replayed_counts_towards_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(view_module, "MAX_DEVICES", 3)
     view = View(Cursor("e", 0))
     view.replay([added(1), added(2), added(3)])
-    assert not view.too_large
-    view.replay([added(4)])
-    assert view.too_large
+    assert not view.too_large(0)
+    assert view.too_large(1)
     view.forget_since()
-    assert not view.too_large
+    assert not view.too_large(3)
 
 
 def test_a_slow_reader_makes_it_full() -> None:

@@ -163,7 +163,7 @@ class Driver:
             len(mirror.devices)
             + view.waiting
             + len(view._replayed)
-            + len(mirror._kept)
+            + len(mirror._heard._kept)
             + len(mirror._snapshot._devices)
         )
 
