@@ -84,6 +84,7 @@ class DeviceRegistry(threading.Thread):
         # Not join(): interrupted by Ctrl-C, it may take the thread for ended (before Python 3.13).
         self._ended = threading.Event()
         self._ending = threading.Lock()
+        self._stoppers: set[int] = set()
         inproc = f"inproc://devicewatch-{uuid4()}"
         self._inproc = (inproc, f"{inproc}-events")
         self._callbacks = CallbackAdapter(
@@ -179,7 +180,20 @@ class DeviceRegistry(threading.Thread):
             self._callbacks.start(existing=True)  # whoever is there came after they were added
 
     def stop(self) -> None:
-        """Say `bye` to the subscribers, close the sockets and end the thread. May be repeated."""
+        """Say `bye` to the subscribers, close the sockets and end the thread. May be repeated.
+
+        May also be called from a signal handler, even one that interrupts `stop` itself.
+        """
+        me = threading.get_ident()
+        if me in self._stoppers:  # interrupted by a signal handler, it goes on after that
+            return
+        self._stoppers.add(me)
+        try:
+            self._end()
+        finally:
+            self._stoppers.discard(me)
+
+    def _end(self) -> None:
         self._callbacks.stop()
         self._stopping.set()
         if self._bell is not None:

@@ -3,9 +3,10 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
+from unittest.mock import Mock
 from uuid import UUID
 
 import pytest
@@ -482,6 +483,31 @@ def test_stop_may_be_called_from_several_threads(registry: DeviceRegistry) -> No
         for thread in threads:
             thread.join(PATIENCE)
     assert not any(thread.is_alive() for thread in threads)
+
+
+def test_stop_may_be_called_from_a_signal_handler_that_interrupts_stop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The handler runs in the same thread, in the midst of ending the context, or of waiting."""
+    registry = DeviceRegistry(addr="127.0.0.1", port="0", events_port="0")
+    registry.start()
+    term, wait = registry.context.term, registry._ended.wait
+    interrupted = []
+
+    def interrupting(step: str, go_on: Callable[[], object]) -> None:
+        registry.stop()
+        interrupted.append(step)
+        go_on()
+
+    monkeypatch.setattr(registry, "_zmq_context", Mock(term=lambda: interrupting("term", term)))
+    monkeypatch.setattr(registry._ended, "wait", lambda: interrupting("wait", wait))
+    with promptly():
+        registry.stop()
+    assert interrupted == ["wait", "term"]
+    assert not registry.is_alive()
+    monkeypatch.undo()
+    assert registry.context.closed
+    registry.stop()
 
 
 def test_a_bell_wakes_the_loop_from_a_long_sleep() -> None:
