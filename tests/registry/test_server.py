@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, cast
 from unittest.mock import Mock
 from uuid import UUID
@@ -16,7 +16,7 @@ from devicewatch.events import BindError
 from devicewatch.events.protocol import MAX_FRAME_BYTES, MAX_REQUEST_BYTES
 from devicewatch.events.sockets import Bell
 from devicewatch.registry import DeviceRegistry
-from devicewatch.registry.core import RegistryCore
+from devicewatch.registry.core import GREETING_INTERVAL, RegistryCore
 from devicewatch.registry.loop import Loop
 from tests.support.live import PATIENCE, RawClient, raw_client, raw_subscriber, wait_until
 
@@ -228,6 +228,52 @@ def test_every_new_subscriber_is_greeted(context: Context) -> None:
         for _ in range(3):
             with raw_subscriber(context, registry.events_url):
                 pass  # it would wait for an hour
+
+
+def test_a_crowd_that_joins_at_once_is_greeted_with_few_ticks(context: Context) -> None:
+    joining = 100
+    with (
+        DeviceRegistry(addr="127.0.0.1", port="0", events_port="0", tick_interval=3600) as registry,
+        ExitStack() as stack,
+    ):
+        first = stack.enter_context(subscriber(context, registry.events_url))
+        first.recv_multipart()
+        since = time.monotonic()
+        crowd = [
+            stack.enter_context(subscriber(context, registry.events_url)) for _ in range(joining)
+        ]
+        for one in crowd:
+            assert one.recv_multipart()[0] == b"tick"
+        passed = time.monotonic() - since
+        ticks = 0
+        with suppress(zmq.Again):
+            while True:
+                first.recv_multipart(zmq.NOBLOCK)
+                ticks += 1
+        assert 1 <= ticks <= passed / GREETING_INTERVAL + 2
+
+
+@contextmanager
+def subscriber(context: Context, url: str) -> Iterator[zmq.Socket[bytes]]:
+    with context.socket(zmq.SUB) as socket:
+        socket.linger = 0
+        socket.rcvtimeo = int(PATIENCE * 1000)
+        socket.subscribe(b"")
+        socket.connect(url)
+        yield socket
+
+
+def test_event_times_never_run_backwards(
+    registry: DeviceRegistry, client: RawClient, context: Context
+) -> None:
+    with raw_subscriber(context, registry.events_url) as receive:
+        for number in range(200):
+            client.register(f"tcp://{number % 7}:1", alive_timeout=0.1)
+        messages = [receive()]
+        while messages[-1]["seq"] < 200:
+            messages.append(receive())
+    times = [message["time"] for message in messages]
+    assert times == sorted(times)
 
 
 def test_the_uuid_is_nowhere_in_the_stream_or_a_snapshot(

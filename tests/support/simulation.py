@@ -226,7 +226,7 @@ class Simulation:
     def greet(self, events_url: str) -> None:
         """Someone has subscribed."""
         if self.up and events_url == self._events_url:
-            self._publish(self.core.greet(self.now))
+            self.core.subscribed(self.now)
 
     @property
     def _events_url(self) -> str:
