@@ -32,6 +32,17 @@ from .marker import ONE_IO_THREAD, Marker
 _SEND_QUEUE: Final = 10_000
 """Messages kept for a subscriber that is slow; what comes after is dropped, and it resyncs."""
 
+_KEEPALIVE: Final = {
+    zmq.TCP_KEEPALIVE: 1,
+    zmq.TCP_KEEPALIVE_IDLE: 60,
+    zmq.TCP_KEEPALIVE_INTVL: 15,
+    zmq.TCP_KEEPALIVE_CNT: 4,
+}
+"""A peer that vanished without a word (its cable was cut, say) is dropped after two minutes.
+
+Not by ZeroMQ's own heartbeats: programs in the field may be too old to answer them.
+"""
+
 _LINGER: Final = 200
 """Milliseconds that the last replies and the `bye` are given to get out when all is over."""
 
@@ -234,6 +245,8 @@ class DeviceRegistry(threading.Thread):
         socket.set(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
         socket.set(zmq.SNDHWM, _SEND_QUEUE)
         socket.set(zmq.AFFINITY, ONE_IO_THREAD)
+        for option, value in _KEEPALIVE.items():
+            socket.set(option, value)
         try:
             socket.bind(inproc)
             socket.bind(f"tcp://{self._addr}:{port}")  # last: see `_bound_port`
