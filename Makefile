@@ -8,7 +8,7 @@ PACKAGES := events registry subscribers
 
 NAMES := $(sort $(wildcard $(PACKAGES:=/*.py)))
 
-.PHONY: FORCE help demo test check format soak bench clean
+.PHONY: FORCE help demo test check format soak bench herd clean
 
 help:
 	@echo "make demo    a registry, three devices and a watcher, for real (under 20 s)"
@@ -17,6 +17,7 @@ help:
 	@echo "make format  let ruff put the code in order"
 	@echo "make soak    every promise, through all that can happen, for MINUTES=5, from SEED=…"
 	@echo "make bench   requests per second at 10 and at 10,000 devices, beside a bare loop"
+	@echo "make herd    200 watchers of 5,000 devices lose the registry together, and come back"
 	@echo "make clean   remove what the other targets made"
 
 demo: $(VENV)/installed
@@ -42,6 +43,9 @@ soak: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(BIN)/python tests/benchmarks/flatness.py
+
+herd: $(VENV)/installed
+	$(BIN)/python -m tests.benchmarks.herd
 
 # The strict editable install maps files one by one, so it is repeated when one comes or goes.
 $(VENV)/installed: pyproject.toml $(VENV)/files | $(BIN)/python

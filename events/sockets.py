@@ -170,6 +170,14 @@ class Bell:
         """What to poll; -1 once closed."""
         return self._ear.fileno()
 
+    def rope(self) -> int:
+        """A file descriptor that rings it when something is written to it.
+
+        For `signal.set_wakeup_fd`: a signal that comes just before Python goes to sleep in a poll
+        would otherwise not be heard until that ends.
+        """
+        return self._rope.fileno()
+
     def ring(self) -> None:
         """Wake the poller. Does nothing on a closed bell."""
         try:

@@ -7,10 +7,10 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
+import time
 from collections.abc import Iterator
-from types import FrameType
-from typing import Any, Final, NoReturn
+from concurrent.futures import Future
+from typing import Any, Final
 
 import click
 
@@ -28,17 +28,17 @@ from ..events.protocol import (
     MIN_TICK_INTERVAL,
     REGISTRY_VARIABLE,
 )
+from ..events.records import Event
 from ..subscribers.watch import Watcher
 from . import display
-from .announce import announce
+from .announce import Announcement, announce
 from .demo import run_demo
 from .requester import query_devices, query_info
 from .server import DeviceRegistry
+from .signals import Signals
 
 CONNECT_TIMEOUT: Final = 5.0
 """Seconds after which a command takes the registry for unreachable."""
-
-_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class _Seconds(click.FloatRange):
@@ -132,20 +132,15 @@ def serve(bind: str, port: str, events_port: str, history: int, tick: float) -> 
     registry = DeviceRegistry(
         addr=bind, port=port, events_port=events_port, history=history, tick_interval=tick
     )
-    with _interruptible():
-        try:
-            registry.start()
-            click.echo(
-                f"devicewatch registry ready at {registry.url} (events {registry.events_url})"
-            )
-            sys.stdout.flush()
-            registry.join()
+    with Signals() as signals, contextlib.ExitStack() as stack:
+        stack.callback(registry.stop)
+        registry.start()
+        click.echo(f"devicewatch registry ready at {registry.url} (events {registry.events_url})")
+        sys.stdout.flush()
+        signals.ring_after(registry.join)
+        signals.wait(lambda: not registry.is_alive())
+        if not signals.received:
             raise click.ClickException("the registry stopped by itself; its log says why")
-        except KeyboardInterrupt:
-            pass
-        finally:
-            _ignore_signals()
-            registry.stop()
 
 
 @main.command("list")
@@ -193,13 +188,11 @@ def watch(
         else (display.print_event)
     )
     left = count
-    with _interruptible(), contextlib.suppress(KeyboardInterrupt), Watcher(url) as watcher:
-        if timeout is not None:
-            timer = threading.Timer(timeout, watcher.close)
-            timer.daemon = True
-            timer.start()
-        watcher.connect(CONNECT_TIMEOUT)
-        for event in watcher:
+    patience = CONNECT_TIMEOUT if timeout is None else min(timeout, CONNECT_TIMEOUT)
+    deadline = None if timeout is None else time.monotonic() + timeout
+    with Signals() as signals, Watcher(url) as watcher, signals.lookout(watcher.close) as lookout:
+        watcher.connect(patience)
+        for event in _until(watcher, deadline):
             if device_type is not None and event.device.device_type != device_type:
                 continue
             show(event)
@@ -207,8 +200,20 @@ def watch(
                 left -= 1
                 if left == 0:
                     return
-        if left:
+        if lookout.nobody_reads:
+            sys.exit(1)
+        if left and not signals.received:
             raise click.ClickException(f"{left} of {count} events did not come in {timeout:g} s")
+
+
+def _until(watcher: Watcher, deadline: float | None) -> Iterator[Event]:
+    """The watcher's events up to a time, or for ever."""
+    left = None
+    while deadline is None or (left := deadline - time.monotonic()) > 0:
+        event = watcher.get(left)
+        if event is None:
+            return
+        yield event
 
 
 @main.command(
@@ -257,25 +262,27 @@ def announce_(
         timeout=CONNECT_TIMEOUT,
         on_change=display.PresenceChanges(err=bool(command)),
     )
-    code = 128 + signal.SIGINT
-    with _interruptible(), contextlib.suppress(KeyboardInterrupt), presence:
-        code = 0
+    with Signals() as signals, contextlib.ExitStack() as stack:
+        if not _enter(presence, signals):
+            sys.exit(128 + signals.received[0])
+        stack.push(presence)
         name = display.printable(presence.name)
         # With a COMMAND, stdout is the command's.
         click.echo(f"{device_type} {name} is present at {url}", err=bool(command))
         sys.stdout.flush()
-        try:
-            code = _run_command(command) if command else _wait_for_signal()
-        finally:
-            _ignore_signals()
+        if command:
+            code = _run_command(command, signals)
+        else:
+            signals.wait()
+            code = 0
     sys.exit(code)
 
 
 @main.command()
 def demo() -> None:
     """See a registry, three devices and a watcher at work."""
-    with _interruptible():
-        sys.exit(0 if run_demo() else 1)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: its processes end, too
+    sys.exit(0 if run_demo() else 1)
 
 
 def _parse_metadata(pairs: tuple[str, ...]) -> dict[str, str | int | float | bool | None]:
@@ -290,57 +297,47 @@ def _parse_metadata(pairs: tuple[str, ...]) -> dict[str, str | int | float | boo
     return metadata
 
 
-def _run_command(command: tuple[str, ...]) -> int:
+def _enter(presence: Announcement, signals: Signals) -> bool:
+    """Wait until a device is registered, but no longer than until the first signal.
+
+    Raises:
+        DevicewatchError: It cannot be registered.
+    """
+    entered: Future[Announcement] = Future()
+
+    def enter() -> None:
+        try:
+            entered.set_result(presence.__enter__())
+        except BaseException as error:  # noqa: BLE001 (for the thread that waits)
+            entered.set_exception(error)
+
+    signals.ring_after(enter)
+    signals.wait(entered.done)
+    if not signals.received:
+        entered.result()
+        return True
+    with contextlib.suppress(RuntimeError):  # it has not even begun
+        presence.__exit__(None, None, None)
+    entered.exception()
+    presence.__exit__(None, None, None)
+    return False
+
+
+def _run_command(command: tuple[str, ...], signals: Signals) -> int:
     """Run a command to its end and give its exit code; signals end it.
 
     A terminal sends SIGINT to the command as well, which may take its time to clean up; only a
     second one ends it for good.
     """
-    child: subprocess.Popen[bytes] | None = None
-    signals: list[int] = []
-    ended = False
-
-    def end(number: int, _frame: FrameType | None) -> None:
-        nonlocal ended
-        signals.append(number)
-        ended = signals != [signal.SIGINT]
-        if ended and child is not None:
-            child.terminate()
-
-    # No exception may come between starting the command and knowing about it.
-    for number in _ENDING:
-        signal.signal(number, end)
+    if signals.received:
+        return 128 + signals.received[0]
     try:
         child = subprocess.Popen(command)
     except OSError as error:
         raise click.ClickException(f"cannot run {command[0]!r}: {error.strerror}") from None
-    if ended:
-        child.terminate()
-    code = child.wait()
-    return code if code >= 0 else 128 - code
-
-
-def _wait_for_signal() -> NoReturn:
-    while True:
-        signal.pause()
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGTERM ends the command as Ctrl-C does."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in _ENDING}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _ignore_signals() -> None:
-    """The end has begun, and takes a second at the most: let it finish."""
-    for number in _ENDING:
-        signal.signal(number, signal.SIG_IGN)
+    signals.ring_after(child.wait)
+    while child.poll() is None:
+        signals.wait(lambda: child.poll() is not None)
+        if signals.received not in ([], [signal.SIGINT]):
+            child.terminate()
+    return child.returncode if child.returncode >= 0 else 128 - child.returncode

@@ -16,7 +16,8 @@ log or thread. Whoever drives it (`server`, or a test) does five things:
 `now` is in seconds and may start anywhere, but must never run backwards: a monotonic clock.
 Leases and ticks know no other; when exactly a lease ends is the business of `fairness`.
 `wall_offset` is what to add to `now` to get the time of day; it dates events for people and
-decides nothing, so that setting a clock expires nobody (P8).
+decides nothing, so that setting a clock expires nobody (P8); nor does it ever date an event before
+the one before.
 
 Every change is an event and has the next `seq`, without holes (P1). A registration is known by
 its name, its address, its uuid and its revision, each in an index of its own; `_enter` and
@@ -30,6 +31,7 @@ No request costs more than O(log n) for n devices (see `leases`, `names`; the in
 is sorted, for paging).
 """
 
+import math
 from collections.abc import Callable
 from itertools import islice
 from typing import Final, assert_never
@@ -75,10 +77,16 @@ from .fairness import FairLeases
 from .history import History
 from .names import NumberedNames
 
+GREETING_INTERVAL: Final = 0.01
+"""Seconds between greetings: each goes to all subscribers, however many join at once."""
+
 EXPIRED_PER_CALL: Final = 200
 """Leases that one `expire` looks at, so that a crowd of them does not hold up renewals."""
 
 _MAX_HISTORY: Final = 10_000_000
+
+_JITTER: Final = 1.0
+"""Seconds by which the time of day may seem to run backwards though nobody has set the clock."""
 
 
 @attrs.frozen(kw_only=True)
@@ -150,6 +158,9 @@ class RegistryCore:
         self.wall_offset = 0.0
         self._started = now
         self._next_tick = now + self.settings.tick_interval
+        self._last_tick = -math.inf
+        self._greet_at = math.inf
+        self._latest_time = -math.inf
         self._new_uuid = new_uuid
         self._by_name: dict[str, _Registration] = {}
         self._by_addr: dict[str, _Registration] = {}
@@ -226,17 +237,22 @@ class RegistryCore:
         self._leases.marker_read(number)
 
     def tick(self, now: float) -> Tick | None:
-        """The tick, if one is due."""
-        if now < self._next_tick:
+        """The tick, if one is due, be it out of turn for those who have just subscribed."""
+        if now < min(self._next_tick, self._greet_at):
             return None
-        self._next_tick += self.settings.tick_interval
-        if self._next_tick <= now:  # after a pause one tick, not all that were missed
-            self._next_tick = now + self.settings.tick_interval
-        return self.greet(now)
-
-    def greet(self, now: float) -> Tick:
-        """A tick out of turn, for someone who has just subscribed: they now know they have."""
+        if now >= self._next_tick:
+            self._next_tick += self.settings.tick_interval
+            if self._next_tick <= now:  # after a pause one tick, not all that were missed
+                self._next_tick = now + self.settings.tick_interval
+        self._last_tick, self._greet_at = now, math.inf
         return Tick(self.epoch, self.seq, self._time(now))
+
+    def subscribed(self, now: float) -> None:
+        """Somebody has subscribed: a `tick` is due at once, or soon after the last one.
+
+        It tells them that they have; without it they would wait for the next regular one.
+        """
+        self._greet_at = min(self._greet_at, max(now, self._last_tick + GREETING_INTERVAL))
 
     def bye(self, now: float) -> Bye:
         """The last message of an orderly stop."""
@@ -244,8 +260,9 @@ class RegistryCore:
 
     def next_deadline(self) -> float:
         """When to be back at the latest: something is due, if only a look at the clock."""
+        tick = min(self._next_tick, self._greet_at)
         lease = self._leases.next_deadline()
-        return self._next_tick if lease is None else min(lease, self._next_tick)
+        return tick if lease is None else min(lease, tick)
 
     # --- what each request means ------------------------------------------------------------
 
@@ -364,7 +381,11 @@ class RegistryCore:
         return event
 
     def _time(self, now: float) -> float:
-        return round(now + self.wall_offset, 6)
+        """The time of day, which runs backwards only where the clock was set back."""
+        time = round(now + self.wall_offset, 6)
+        if not 0.0 < self._latest_time - time < _JITTER:
+            self._latest_time = time
+        return self._latest_time
 
 
 def _asks_for_what_it_has(request: Register, here: _Registration) -> bool:

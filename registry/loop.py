@@ -97,7 +97,7 @@ class Loop:
         if (number := core.marker_to_send()) is not None:
             self._marker.send(number)
         if self._has_new_subscriber():
-            self._publish(core.greet(now))
+            core.subscribed(now)
         if tick := core.tick(now):
             self._publish(tick)
         if drained:

@@ -32,6 +32,17 @@ from .marker import ONE_IO_THREAD, Marker
 _SEND_QUEUE: Final = 10_000
 """Messages kept for a subscriber that is slow; what comes after is dropped, and it resyncs."""
 
+_KEEPALIVE: Final = {
+    zmq.TCP_KEEPALIVE: 1,
+    zmq.TCP_KEEPALIVE_IDLE: 60,
+    zmq.TCP_KEEPALIVE_INTVL: 15,
+    zmq.TCP_KEEPALIVE_CNT: 4,
+}
+"""A peer that vanished without a word (its cable was cut, say) is dropped after two minutes.
+
+Not by ZeroMQ's own heartbeats: programs in the field may be too old to answer them.
+"""
+
 _LINGER: Final = 200
 """Milliseconds that the last replies and the `bye` are given to get out when all is over."""
 
@@ -84,6 +95,7 @@ class DeviceRegistry(threading.Thread):
         # Not join(): interrupted by Ctrl-C, it may take the thread for ended (before Python 3.13).
         self._ended = threading.Event()
         self._ending = threading.Lock()
+        self._stoppers: set[int] = set()
         inproc = f"inproc://devicewatch-{uuid4()}"
         self._inproc = (inproc, f"{inproc}-events")
         self._callbacks = CallbackAdapter(
@@ -179,7 +191,20 @@ class DeviceRegistry(threading.Thread):
             self._callbacks.start(existing=True)  # whoever is there came after they were added
 
     def stop(self) -> None:
-        """Say `bye` to the subscribers, close the sockets and end the thread. May be repeated."""
+        """Say `bye` to the subscribers, close the sockets and end the thread. May be repeated.
+
+        May also be called from a signal handler, even one that interrupts `stop` itself.
+        """
+        me = threading.get_ident()
+        if me in self._stoppers:  # interrupted by a signal handler, it goes on after that
+            return
+        self._stoppers.add(me)
+        try:
+            self._end()
+        finally:
+            self._stoppers.discard(me)
+
+    def _end(self) -> None:
         self._callbacks.stop()
         self._stopping.set()
         if self._bell is not None:
@@ -220,6 +245,8 @@ class DeviceRegistry(threading.Thread):
         socket.set(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
         socket.set(zmq.SNDHWM, _SEND_QUEUE)
         socket.set(zmq.AFFINITY, ONE_IO_THREAD)
+        for option, value in _KEEPALIVE.items():
+            socket.set(option, value)
         try:
             socket.bind(inproc)
             socket.bind(f"tcp://{self._addr}:{port}")  # last: see `_bound_port`

@@ -273,6 +273,11 @@ class Mirror:
 
     # --- losing the view, and finding the registry ----------------------------------------------
 
+    def _explain(self, step: str) -> None:
+        """Say what it is busy with, unless it has been through that and knows what is wrong."""
+        if self._inquiry.failures < ATTEMPTS:
+            self.trouble = step
+
     def _depart(self, why: str, now: float) -> None:
         """The view is live no longer."""
         self.trouble = why
@@ -303,7 +308,7 @@ class Mirror:
             self._retry(f"{self._url} does not say where its event stream is", now)
             return
         self.phase = Phase.LISTENING
-        self.trouble = f"nothing heard yet from the event stream at {url}"
+        self._explain(f"nothing heard yet from the event stream at {url}")
         self._stream_url = url
         self._trusted = True
         self._heard.begin(info.tick_interval, now)
@@ -325,7 +330,7 @@ class Mirror:
             case _ if not self._trusted:
                 return
             case _ if self._view.has_hole_before(message):
-                self.trouble = f"fetching from {self._url} what is there"
+                self._explain(f"fetching from {self._url} what is there")
                 self._fetch(message, now)
             case _:
                 self._go_live(now)
@@ -411,13 +416,17 @@ class Mirror:
         if place is None or place.epoch != at.epoch:
             self._plan_anew(self._two_epochs, now)
             return
-        kept = self._heard.kept(at.epoch, at.seq)
-        if place.seq > at.seq + len(kept):
-            self._plan_anew("events were missed meanwhile; fetching them", now)
-            return
-        self._go_live(now)
-        for event in kept:
-            self._follow(event, now)
+        for event in self._heard.kept(at.epoch, at.seq):
+            if event.seq == self._view.seq + 1 and not self._view.full:
+                self._view.put(event)
+        if place.seq <= self._view.seq:
+            self._go_live(now)
+        elif self._inquiry.failures:
+            self._plan_anew("events were missed; fetching them", now)
+        else:  # it has come further, and will again
+            self._inquiry.failures = 1
+            self.trouble = "events were missed; fetching them"
+            self._inquiry.plan(self._plan(place.epoch), now)
 
     @property
     def _two_epochs(self) -> str:

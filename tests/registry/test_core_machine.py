@@ -7,6 +7,7 @@ are in each other's way all the time; all times are exact in binary, so that a d
 to the bit.
 """
 
+import math
 from collections.abc import Iterator
 from itertools import count
 
@@ -42,7 +43,7 @@ from devicewatch.events.messages import (
 )
 from devicewatch.events.protocol import MAX_INTEGER, MAX_PAGE, PROTOCOL_VERSION, Reason
 from devicewatch.events.records import Added, Device, Event, Removed, Tick
-from devicewatch.registry.core import CoreSettings, RegistryCore
+from devicewatch.registry.core import GREETING_INTERVAL, CoreSettings, RegistryCore
 
 EPOCH = "epoch-1"
 TICK_INTERVAL = 1.0
@@ -88,6 +89,9 @@ class CoreBesideAModel(RuleBasedStateMachine):
         self._folded: dict[str, Device] = {}
         self._issued: list[str] = []
         self._wall_offset = 0.0
+        self._latest_time = -math.inf
+        self._last_tick = -math.inf
+        self._greet_at = math.inf
 
     @initialize(
         start=st.sampled_from([0.0, -7.5, 1_000_000.25]),
@@ -113,7 +117,11 @@ class CoreBesideAModel(RuleBasedStateMachine):
 
     @property
     def _time_of_day(self) -> float:
-        return self._now + self._wall_offset
+        """Of an event that happens now: it never runs backwards."""
+        time = self._now + self._wall_offset
+        if not 0.0 < self._latest_time - time < 1.0:
+            self._latest_time = time
+        return self._latest_time
 
     def _model_enter(self, request: Register, uuid: str) -> Held:
         taken = {held.device.name for held in self._present}
@@ -292,12 +300,20 @@ class CoreBesideAModel(RuleBasedStateMachine):
     def a_tick_may_be_due(self) -> None:
         self._tick()
 
+    @rule()
+    def somebody_subscribes(self) -> None:
+        self._core.subscribed(self._now)
+        soon = max(self._now, self._last_tick + GREETING_INTERVAL)
+        self._greet_at = min(self._greet_at, soon)
+
     def _tick(self) -> None:
         due, tick = self._next_tick, self._core.tick(self._now)
-        if self._now < due:
+        if self._now < min(due, self._greet_at):
             assert tick is None
-        else:
-            assert tick == Tick(EPOCH, self._seq, self._time_of_day)
+            return
+        assert tick == Tick(EPOCH, self._seq, self._time_of_day)
+        self._last_tick, self._greet_at = self._now, math.inf
+        if self._now >= due:
             missed_more = self._now >= due + TICK_INTERVAL
             self._next_tick = (self._now if missed_more else due) + TICK_INTERVAL
 
@@ -386,7 +402,7 @@ class CoreBesideAModel(RuleBasedStateMachine):
     @invariant()
     def no_deadline_is_missed(self) -> None:
         deadlines = [held.deadline for held in self._present]
-        assert self._core.next_deadline() <= min([self._next_tick, *deadlines])
+        assert self._core.next_deadline() <= min([self._next_tick, self._greet_at, *deadlines])
 
     @invariant()
     def every_lease_ends_when_it_should(self) -> None:

@@ -20,7 +20,7 @@ from devicewatch.events.protocol import (
     Reason,
 )
 from devicewatch.events.records import Bye, Tick
-from devicewatch.registry.core import CoreSettings, RegistryCore
+from devicewatch.registry.core import GREETING_INTERVAL, CoreSettings, RegistryCore
 from tests.support.cores import (
     EPOCH,
     device,
@@ -75,9 +75,38 @@ def test_after_a_pause_of_exactly_two_intervals_there_is_one_tick(core: Registry
 def test_a_greeting_is_a_tick_that_does_not_put_off_the_next(core: RegistryCore) -> None:
     register(core, wish())
     core.wall_offset = 10.0
+    core.subscribed(0.25)
 
-    assert core.greet(0.25) == Tick(EPOCH, seq=1, time=10.25)
+    assert core.next_deadline() == 0.25
+    assert core.tick(0.25) == Tick(EPOCH, seq=1, time=10.25)
     assert ticks_at(core, 0.5, 1.0) == [1.0]
+
+
+def test_a_crowd_of_subscribers_is_greeted_together(core: RegistryCore) -> None:
+    core.subscribed(0.25)
+    assert ticks_at(core, 0.25) == [0.25]
+    for later in (0.251, 0.252, 0.259):
+        core.subscribed(later)
+
+    assert core.next_deadline() == 0.25 + GREETING_INTERVAL
+    assert ticks_at(core, 0.259, 0.261, 0.262, 0.9) == [0.261]
+
+
+def test_a_regular_tick_greets_as_well(core: RegistryCore) -> None:
+    core.subscribed(0.996)
+    assert ticks_at(core, 0.996) == [0.996]
+    core.subscribed(0.999)
+
+    assert ticks_at(core, 1.0, 1.007, 1.5) == [1.0]
+
+
+def test_a_greeting_waits_for_no_other_once_a_while_has_passed(core: RegistryCore) -> None:
+    core.subscribed(0.25)
+    ticks_at(core, 0.25)
+    core.subscribed(0.5)
+
+    assert core.next_deadline() == 0.5
+    assert ticks_at(core, 0.5, 0.6) == [0.5]
 
 
 def test_the_last_word_says_where_the_stream_ends(core: RegistryCore) -> None:
@@ -143,17 +172,18 @@ def test_the_time_of_day_dates_events_and_nothing_else(core: RegistryCore) -> No
     ]
 
 
-def test_a_clock_that_is_set_back_dates_events_back_but_keeps_their_order(
-    core: RegistryCore,
-) -> None:
+def test_where_the_clock_is_set_back_time_stands_still(core: RegistryCore) -> None:
     core.wall_offset = 1_000.0
     [first] = events_of(core, wish("cam", "tcp://a"), 1.0)
     core.wall_offset = 500.0
     [second] = events_of(core, wish("arm", "tcp://b"), 2.0)
 
     assert (first.seq, first.time) == (1, 1_001.0)
-    assert (second.seq, second.time) == (2, 502.0)
-    assert core.devices["cam"].registered_at == 1_001.0
+    assert (second.seq, second.time) == (2, 1_001.0)
+    assert core.devices["arm"].registered_at == 1_001.0
+    tick = core.tick(501.5)
+    assert tick is not None
+    assert tick.time == 1_001.5, "it has caught up"
 
 
 def test_times_are_rounded_to_microseconds(core: RegistryCore) -> None:

@@ -15,7 +15,7 @@ import zmq
 from devicewatch.registry import DeviceRegistry, announce
 from devicewatch.registry.demo import RunningCommand, running
 from devicewatch.registry.fairness import LOOK
-from tests.support.live import PATIENCE, RawClient, raw_client, raw_subscriber, wait_until
+from tests.support.live import RawClient, let_pass, raw_client, raw_subscriber, wait_until
 
 Context = zmq.Context[zmq.Socket[bytes]]
 
@@ -37,11 +37,6 @@ def stopped(serve: RunningCommand) -> Iterator[None]:
         yield
     finally:
         serve.process.send_signal(signal.SIGCONT)
-
-
-def let_pass(seconds: float) -> None:
-    over = time.monotonic() + seconds
-    wait_until(lambda: time.monotonic() > over, 2 * seconds + PATIENCE)
 
 
 def next_event(receive: Callable[[], dict[str, Any]]) -> dict[str, Any]:

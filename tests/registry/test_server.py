@@ -3,9 +3,10 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, cast
+from unittest.mock import Mock
 from uuid import UUID
 
 import pytest
@@ -15,7 +16,7 @@ from devicewatch.events import BindError
 from devicewatch.events.protocol import MAX_FRAME_BYTES, MAX_REQUEST_BYTES
 from devicewatch.events.sockets import Bell
 from devicewatch.registry import DeviceRegistry
-from devicewatch.registry.core import RegistryCore
+from devicewatch.registry.core import GREETING_INTERVAL, RegistryCore
 from devicewatch.registry.loop import Loop
 from tests.support.live import PATIENCE, RawClient, raw_client, raw_subscriber, wait_until
 
@@ -105,6 +106,28 @@ def test_port_0_picks_a_free_one_and_says_which() -> None:
         assert registry.port != registry.events_port
         assert registry.url == f"tcp://127.0.0.1:{registry.port}"
         assert registry.events_url == f"tcp://127.0.0.1:{registry.events_port}"
+
+
+@pytest.mark.parametrize("kind", [zmq.REP, zmq.XPUB])
+def test_connections_to_peers_that_vanish_do_not_stay_for_ever(kind: int) -> None:
+    registry = DeviceRegistry(addr="127.0.0.1", port="0", events_port="0")
+    socket = registry._listen(kind, "0", "inproc://test")
+    keepalive = [
+        int(socket.get(option))
+        for option in (
+            zmq.TCP_KEEPALIVE,
+            zmq.TCP_KEEPALIVE_IDLE,
+            zmq.TCP_KEEPALIVE_INTVL,
+            zmq.TCP_KEEPALIVE_CNT,
+        )
+    ]
+    heartbeats = socket.get(zmq.HEARTBEAT_IVL)
+    socket.close()
+    registry.stop()
+    on, idle, interval, count = keepalive
+    assert on == 1
+    assert idle + interval * count <= 180
+    assert heartbeats == 0, "old clients do not answer them"
 
 
 def test_bad_settings_are_refused_before_anything_starts() -> None:
@@ -227,6 +250,52 @@ def test_every_new_subscriber_is_greeted(context: Context) -> None:
         for _ in range(3):
             with raw_subscriber(context, registry.events_url):
                 pass  # it would wait for an hour
+
+
+def test_a_crowd_that_joins_at_once_is_greeted_with_few_ticks(context: Context) -> None:
+    joining = 100
+    with (
+        DeviceRegistry(addr="127.0.0.1", port="0", events_port="0", tick_interval=3600) as registry,
+        ExitStack() as stack,
+    ):
+        first = stack.enter_context(subscriber(context, registry.events_url))
+        first.recv_multipart()
+        since = time.monotonic()
+        crowd = [
+            stack.enter_context(subscriber(context, registry.events_url)) for _ in range(joining)
+        ]
+        for one in crowd:
+            assert one.recv_multipart()[0] == b"tick"
+        passed = time.monotonic() - since
+        ticks = 0
+        with suppress(zmq.Again):
+            while True:
+                first.recv_multipart(zmq.NOBLOCK)
+                ticks += 1
+        assert 1 <= ticks <= passed / GREETING_INTERVAL + 2
+
+
+@contextmanager
+def subscriber(context: Context, url: str) -> Iterator[zmq.Socket[bytes]]:
+    with context.socket(zmq.SUB) as socket:
+        socket.linger = 0
+        socket.rcvtimeo = int(PATIENCE * 1000)
+        socket.subscribe(b"")
+        socket.connect(url)
+        yield socket
+
+
+def test_event_times_never_run_backwards(
+    registry: DeviceRegistry, client: RawClient, context: Context
+) -> None:
+    with raw_subscriber(context, registry.events_url) as receive:
+        for number in range(200):
+            client.register(f"tcp://{number % 7}:1", alive_timeout=0.1)
+        messages = [receive()]
+        while messages[-1]["seq"] < 200:
+            messages.append(receive())
+    times = [message["time"] for message in messages]
+    assert times == sorted(times)
 
 
 def test_the_uuid_is_nowhere_in_the_stream_or_a_snapshot(
@@ -482,6 +551,31 @@ def test_stop_may_be_called_from_several_threads(registry: DeviceRegistry) -> No
         for thread in threads:
             thread.join(PATIENCE)
     assert not any(thread.is_alive() for thread in threads)
+
+
+def test_stop_may_be_called_from_a_signal_handler_that_interrupts_stop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The handler runs in the same thread, in the midst of ending the context, or of waiting."""
+    registry = DeviceRegistry(addr="127.0.0.1", port="0", events_port="0")
+    registry.start()
+    term, wait = registry.context.term, registry._ended.wait
+    interrupted = []
+
+    def interrupting(step: str, go_on: Callable[[], object]) -> None:
+        registry.stop()
+        interrupted.append(step)
+        go_on()
+
+    monkeypatch.setattr(registry, "_zmq_context", Mock(term=lambda: interrupting("term", term)))
+    monkeypatch.setattr(registry._ended, "wait", lambda: interrupting("wait", wait))
+    with promptly():
+        registry.stop()
+    assert interrupted == ["wait", "term"]
+    assert not registry.is_alive()
+    monkeypatch.undo()
+    assert registry.context.closed
+    registry.stop()
 
 
 def test_a_bell_wakes_the_loop_from_a_long_sleep() -> None:

@@ -12,6 +12,7 @@ from devicewatch.events.records import Added, Cursor, Device, Event, Removed, St
 from devicewatch.registry.core import CoreSettings, RegistryCore
 from devicewatch.subscribers.mirror import Listen, Phase
 from devicewatch.subscribers.snapshot import fold
+from tests.support.cores import greeting
 from tests.support.driver import Driver
 
 
@@ -113,7 +114,7 @@ class World:
             actions = driver.actions()
             for action in actions:
                 if isinstance(action, Listen):
-                    driver.stream(self.core.greet(driver.now))
+                    driver.stream(greeting(self.core, driver.now))
                     continue
                 reply, _events = self.core.handle(action, 0.0)
                 happened = self.change(next(upcoming, ()))
@@ -126,7 +127,7 @@ class World:
                 return
             if not actions:
                 driver.advance_to_deadline()
-                driver.stream(self.core.greet(driver.now))
+                driver.stream(greeting(self.core, driver.now))
         raise AssertionError(f"it does not become live: {driver.mirror.trouble}")
 
 

@@ -19,6 +19,7 @@ from tests.subscribers.histories import (
     plain,
     told,
 )
+from tests.support.cores import greeting
 from tests.support.driver import Driver
 
 device_types = st.sampled_from([None, *TYPES])
@@ -156,7 +157,7 @@ def test_in_the_middle_of_a_difference_the_rest_is_told_or_all_of_it_anew(
     if restart:
         world.restart()
     world.change(unseen)
-    driver.stream(world.core.greet(driver.now))
+    driver.stream(greeting(world.core, driver.now))
     world.settle(driver)
     driver.stream(*world.change(news[:4]))
     story = driver.events()

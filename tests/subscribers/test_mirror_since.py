@@ -119,7 +119,7 @@ def test_a_resume_from_more_than_can_be_kept_begins_anew(monkeypatch: pytest.Mon
     assert driver.mirror.resumed is None
     driver.reply(replayed(6, added(6)))
     assert driver.mirror.resumed is False
-    assert driver.mirror.trouble == f"{URL} replays without an end"
+    assert driver.mirror.trouble == f"{URL} replays more than 1000000 devices"
     driver.advance_to_deadline()
     driver.actions()
     driver.reply(page(6))

@@ -11,6 +11,7 @@ from devicewatch.subscribers import hearsay as hearsay_module
 from devicewatch.subscribers.mirror import Phase
 from devicewatch.subscribers.outbox import MAX_WAITING
 from tests.subscribers.histories import told
+from tests.support.cores import greeting
 from tests.support.driver import (
     FIRST_PAGE,
     STREAM,
@@ -152,7 +153,7 @@ def follow(driver: Driver, core: RegistryCore, seconds: float) -> None:
     """Let time pass, with ticks."""
     end = driver.now + seconds
     while driver.now < end:
-        driver.stream(core.greet(0.0))
+        driver.stream(greeting(core, 0.0))
         driver.serve(core)
         driver.mirror.advance(driver.now)
         driver.serve(core)

@@ -108,14 +108,14 @@ def test_the_status_is_ahead_of_what_was_handed_out() -> None:
 # --- words among the events -------------------------------------------------------------------
 
 
-def test_live_follows_the_devices_of_the_beginning_and_precedes_the_news() -> None:
+def test_live_follows_the_devices_of_the_beginning_and_what_came_meanwhile() -> None:
     driver = syncing(5)
     driver.stream(added(6))
     driver.reply(page(5, [device(2)]))
     assert driver.records() == [
         Added("e", 2, WALL + 2, device(2), Origin.SNAPSHOT),
-        Live(100.0, Cursor("e", 5)),
         added(6),
+        Live(100.0, Cursor("e", 6)),
     ]
 
 

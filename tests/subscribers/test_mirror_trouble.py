@@ -254,7 +254,7 @@ def test_where_the_stream_was_counts_even_if_nothing_is_known_yet() -> None:
     assert driver.is_in(Phase.SYNCING)
     driver.wait(0.1)
     assert driver.is_in(Phase.ASKING)
-    assert driver.mirror.trouble == f"the event stream at {STREAM} is silent"
+    assert driver.mirror.trouble == f"the event stream at {STREAM} is at 4, and was at 5 before"
 
 
 def test_a_new_socket_that_begins_before_what_is_known_says_nothing_yet() -> None:

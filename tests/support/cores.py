@@ -16,7 +16,7 @@ from devicewatch.events.messages import (
 from devicewatch.events.protocol import (
     Reason,
 )
-from devicewatch.events.records import Added, Device, Event, Removed
+from devicewatch.events.records import Added, Device, Event, Removed, Tick
 from devicewatch.registry.core import CoreSettings, RegistryCore
 
 EPOCH = "epoch-1"
@@ -82,3 +82,8 @@ def summary(events: list[Event]) -> list[tuple[str, str, str | None]]:
         (event.topic, event.device.name, event.reason if isinstance(event, Removed) else None)
         for event in events
     ]
+
+
+def greeting(core: RegistryCore, now: float = 0.0) -> Tick:
+    """The tick that greets whoever subscribes now."""
+    return Tick(core.epoch, core.seq, now)

@@ -31,6 +31,8 @@ from devicewatch.registry.core import RegistryCore
 from devicewatch.subscribers.mirror import Ask, Listen, Mirror, Phase
 from devicewatch.subscribers.outbox import MAX_WAITING
 
+from .cores import greeting
+
 URL = "tcp://registry:5555"
 STREAM = "tcp://registry:5556"
 WALL = 1_700_000_000.0
@@ -128,7 +130,7 @@ class Driver:
         while actions := self.actions():
             for action in actions:
                 if isinstance(action, Listen):
-                    self.stream(core.greet(self.now))
+                    self.stream(greeting(core, self.now))
                 else:
                     requests.append(action)
                     reply, _ = core.handle(action, self.now)

@@ -23,6 +23,12 @@ def wait_until(condition: Callable[[], object], timeout: float = PATIENCE) -> No
         pause.wait(0.002)
 
 
+def let_pass(seconds: float) -> None:
+    """Wait for the time itself, where that is what a test is about."""
+    over = time.monotonic() + seconds
+    wait_until(lambda: time.monotonic() > over, 2 * seconds + PATIENCE)
+
+
 def free_port() -> str:
     """A TCP port that nobody listens at just now."""
     with socket.create_server(("127.0.0.1", 0)) as server:

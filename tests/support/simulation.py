@@ -167,7 +167,7 @@ class Simulation:
     def greet(self, events_url: str) -> None:
         """Someone has subscribed."""
         if self.running and events_url == self.events_url:
-            self._publish(self.core.greet(self.now))
+            self.core.subscribed(self.now)
 
     @property
     def events_url(self) -> str:
