@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import click
 
-from ..events.errors import DevicewatchError
+from ..events.errors import DevicewatchError, RegistryUnreachable
 from ..events.protocol import (
     DEFAULT_EVENTS_PORT,
     DEFAULT_HISTORY,
@@ -191,7 +191,11 @@ def watch(
     patience = CONNECT_TIMEOUT if timeout is None else min(timeout, CONNECT_TIMEOUT)
     deadline = None if timeout is None else time.monotonic() + timeout
     with Signals() as signals, Watcher(url) as watcher, signals.lookout(watcher.close) as lookout:
-        watcher.connect(patience)
+        try:
+            watcher.connect(patience)
+        except RegistryUnreachable:
+            if not signals.received:
+                raise
         for event in _until(watcher, deadline):
             if device_type is not None and event.device.device_type != device_type:
                 continue

@@ -26,10 +26,18 @@ class Hearsay:
         self.tick_interval = DEFAULT_TICK_INTERVAL
         self.behind: int | None = None
         self._heard_at = 0.0
+        self._patience = 0.0  # with a new socket
         self._kept: deque[Event] = deque(maxlen=MAX_KEPT)
 
-    def begin(self, tick_interval: float, now: float) -> None:
-        """A new socket: nothing has been heard from it yet."""
+    def begin(self, tick_interval: float, patience: float, now: float) -> None:
+        """A new socket: nothing has been heard from it yet.
+
+        Args:
+            tick_interval: Seconds between two ticks.
+            patience: Seconds that the first word may take, over a slow link.
+            now: The time.
+        """
+        self._patience = patience
         self.place = None
         self.behind = None
         self.tick_interval = tick_interval
@@ -64,7 +72,8 @@ class Hearsay:
     @property
     def silent_at(self) -> float:
         """When it will have been silent for too long."""
-        return self._heard_at + self.silence
+        patience = self._patience if self.place is None else 0.0
+        return self._heard_at + max(self.silence, patience)
 
     # --- what came while something was fetched --------------------------------------------------
 

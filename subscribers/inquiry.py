@@ -6,7 +6,9 @@ from typing import Final
 from ..events.messages import Info, Request
 
 REPLY_TIMEOUT: Final = 2.0
-"""Seconds to wait for a reply before the request is taken for lost."""
+LONGEST_TIMEOUT: Final = 10.0
+"""Seconds to wait for a reply before the request is taken for lost, growing with every failure: a
+new connection over a slow link needs several times as long as a message."""
 
 FIRST_PAUSE: Final = 0.1
 LONGEST_PAUSE: Final = 5.0
@@ -52,10 +54,15 @@ class Inquiry:
         pause = self._pause(self.losses - 1) if self.losses > 1 else 0.0
         self._plan(request, now + pause)
 
+    @property
+    def timeout(self) -> float:
+        """Seconds to wait for an answer."""
+        return min(REPLY_TIMEOUT * 2.0 ** min(self.failures, 10), LONGEST_TIMEOUT)
+
     def sent(self, now: float) -> None:
         """The request has gone out."""
         self.ask_at = None
-        self.reply_due = now + REPLY_TIMEOUT
+        self.reply_due = now + self.timeout
 
     def cancel(self) -> None:
         """There is nothing to ask any more."""

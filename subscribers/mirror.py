@@ -38,7 +38,7 @@ said: a message that is behind what is known is no sign of life (`hearsay`).
 import enum
 from collections.abc import Callable, Mapping, Sequence
 from random import random
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import attrs
 
@@ -55,13 +55,16 @@ from ..events.messages import (
     Snapshot,
     SnapshotReply,
 )
-from ..events.protocol import MAX_DEVICES, MAX_PAGE, STALE_AFTER_TICKS
+from ..events.protocol import MAX_DEVICES, MAX_PAGE
 from ..events.records import Bye, Cursor, Device, Event, Record, State, Status, Tick
 from .hearsay import Hearsay
 from .inquiry import ATTEMPTS, Inquiry
 from .outbox import MAX_WAITING
 from .snapshot import PagedSnapshot
 from .view import View
+
+PATIENCE: Final = 100
+"""Ticks that may come before the event that a snapshot needs: a backlog may hold many."""
 
 
 class Phase(enum.Enum):
@@ -235,6 +238,11 @@ class Mirror:
                 self._retry(f"{self._url} has no event stream; is it an older registry?", now)
         self._ask_if_due(now)
 
+    def listen_failed(self, why: str, now: float) -> None:
+        """Take note that the latest `Listen` came to nothing: its address makes no sense."""
+        self.phase = Phase.ASKING
+        self._retry(why, now, Info())
+
     def advance(self, now: float) -> None:
         """Let time pass, once everything that has arrived has been taken in."""
         if self.phase is not Phase.ASKING and now >= self._heard.silent_at:
@@ -311,7 +319,7 @@ class Mirror:
         self._explain(f"nothing heard yet from the event stream at {url}")
         self._stream_url = url
         self._trusted = True
-        self._heard.begin(info.tick_interval, now)
+        self._heard.begin(info.tick_interval, self._inquiry.timeout, now)
         self._actions.append(Listen(url))
 
     # --- following the stream -----------------------------------------------------------------
@@ -447,11 +455,13 @@ class Mirror:
         at = self._snapshot.fetched
         if at is None:
             return
-        self._finish_snapshot(at, now)
-        self._ticks_waited += isinstance(message, Tick)
-        if self._fetching and self._ticks_waited >= STALE_AFTER_TICKS:
-            why = f"{self._url} is at {at.seq}, and its event stream at {message.seq}"
-            self._plan_anew(why, now)
+        if message.epoch != at.epoch or message.seq >= at.seq:
+            self._finish_snapshot(at, now)  # not at each event of a backlog: it takes time
+        elif isinstance(message, Tick):
+            self._ticks_waited += 1
+            if self._ticks_waited > PATIENCE:
+                why = f"{self._url} is at {at.seq}, and its event stream at {message.seq}"
+                self._plan_anew(why, now)
 
     def _finish_snapshot(self, at: Cursor, now: float) -> None:
         """Take the snapshot, or wait for an event that is only late, or start anew."""

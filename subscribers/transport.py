@@ -104,7 +104,8 @@ class Transport:
         try:
             self._stream = connect(self._context, zmq.SUB, action.url)
         except AddressError as error:  # the registry's fault: the mirror will try again
-            log.warning("the registry names a bad address", registry=self._url, why=str(error))
+            why = f"the registry at {self._url} names a bad address: {error}"
+            self._mirror.listen_failed(why, time.monotonic())
 
     def _receive_message(self) -> bool:
         if self._stream is None:

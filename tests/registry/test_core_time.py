@@ -172,18 +172,27 @@ def test_the_time_of_day_dates_events_and_nothing_else(core: RegistryCore) -> No
     ]
 
 
-def test_where_the_clock_is_set_back_time_stands_still(core: RegistryCore) -> None:
+def test_where_the_clock_falters_time_stands_still(core: RegistryCore) -> None:
     core.wall_offset = 1_000.0
     [first] = events_of(core, wish("cam", "tcp://a"), 1.0)
-    core.wall_offset = 500.0
+    core.wall_offset = 998.5
     [second] = events_of(core, wish("arm", "tcp://b"), 2.0)
 
     assert (first.seq, first.time) == (1, 1_001.0)
     assert (second.seq, second.time) == (2, 1_001.0)
     assert core.devices["arm"].registered_at == 1_001.0
-    tick = core.tick(501.5)
+    tick = core.tick(3.0)
     assert tick is not None
     assert tick.time == 1_001.5, "it has caught up"
+
+
+def test_where_somebody_sets_the_clock_back_time_goes_with_it(core: RegistryCore) -> None:
+    core.wall_offset = 1_000.0
+    events_of(core, wish("cam", "tcp://a"), 1.0)
+    core.wall_offset = 500.0
+    [event] = events_of(core, wish("arm", "tcp://b"), 2.0)
+
+    assert event.time == 502.0
 
 
 def test_times_are_rounded_to_microseconds(core: RegistryCore) -> None:

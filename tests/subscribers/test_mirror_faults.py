@@ -108,7 +108,7 @@ def test_a_registry_that_starts_late_is_found() -> None:
     simulation.run(3600.0)
     assert not is_live(follower)
     simulation.start()
-    simulation.run(10.0)
+    simulation.run(16.0)  # the longest wait for a reply, and the longest pause
     assert is_live(follower)
 
 

@@ -43,7 +43,7 @@ def pauses(driver: Driver, number: int) -> list[float]:
     result = []
     for _ in range(number):
         driver.asked()
-        assert driver.advance_to_deadline() == pytest.approx(2.0)
+        driver.advance_to_deadline()
         assert driver.mirror.actions() == []
         result.append(driver.advance_to_deadline())
     return result
@@ -62,6 +62,28 @@ def test_a_lost_reply_is_asked_for_again_after_a_pause() -> None:
 def test_pauses_grow_up_to_five_seconds() -> None:
     expected = [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0]
     assert pauses(Driver(), 8) == pytest.approx(expected)
+
+
+def test_time_for_a_reply_grows_up_to_ten_seconds() -> None:
+    """A slow link needs it for each new connection."""
+    driver, waited = Driver(), []
+    for _ in range(5):
+        driver.asked()
+        waited.append(driver.advance_to_deadline())
+        driver.advance_to_deadline()
+    assert waited == pytest.approx([2.0, 4.0, 8.0, 10.0, 10.0])
+
+
+def test_a_bad_address_of_the_stream_is_asked_for_anew() -> None:
+    driver = Driver()
+    driver.asked()
+    driver.reply(info())
+    assert driver.listened() == STREAM
+    driver.mirror.listen_failed("it is no address", driver.now)
+    assert driver.mirror.status.why == "it is no address"
+    assert driver.is_in(Phase.ASKING)
+    driver.advance_to_deadline()
+    assert driver.asked() == Info()
 
 
 def test_pauses_do_not_grow_without_bound_in_years() -> None:
