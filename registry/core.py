@@ -184,7 +184,10 @@ class RegistryCore:
 
     def attend(self, now: float) -> None:
         """Say that the driver has woken up, as it had promised to by `next_deadline()`."""
-        self._leases.attend(now, self.next_deadline())
+        leases = self._leases
+        if now - leases.seen > leases.tolerance:
+            leases.attend(now, self.next_deadline())
+        leases.seen = now
 
     def handle(self, request: Request, now: float) -> tuple[Reply, list[Event]]:
         """Answer a request, and say what it changed: publish the events, then send the reply."""

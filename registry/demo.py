@@ -164,14 +164,18 @@ class RunningCommand:
         self.errors: list[str] = []
         self._readers = [self._read(self._from_stdout), self._read(self._from_stderr)]
 
-    def next_line(self) -> str:
-        """The next line of its output, within `STEP_TIMEOUT`."""
+    def next_line(self, timeout: float = STEP_TIMEOUT) -> str:
+        """The next line of its output, within so many seconds.
+
+        Raises:
+            StepFailed: There was none.
+        """
         with contextlib.suppress(queue.Empty):
-            line = self._lines.get(timeout=STEP_TIMEOUT)
+            line = self._lines.get(timeout=timeout)
             if line is not None:
                 return line
         raise StepFailed(
-            f"`devicewatch {self._name}` printed nothing more within {STEP_TIMEOUT:g} s. "
+            f"`devicewatch {self._name}` printed nothing more within {timeout:g} s. "
             + "".join(self.errors)
         )
 

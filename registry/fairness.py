@@ -166,6 +166,10 @@ class FairLeases:
         """
         self.attend(now)
         clock = now - self.away
+        if self._check is None:
+            due = self._leases.next_deadline()
+            if due is None or due > clock:  # as nearly always
+                return []
         self._conclude(clock, drained=drained)
         keys = self._leases.expired(self._until(clock), limit)
         if not keys and self._check is None and self._unproven_end(clock, limit):

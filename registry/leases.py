@@ -54,7 +54,8 @@ class Leases:
         Never later than the earliest deadline, but it may be earlier, where a lease was renewed
         or cancelled.
         """
-        return min((heap[0][0] for heap in (self._heap, self._old) if heap), default=None)
+        heap = self._next_heap()
+        return heap[0][0] if heap else None
 
     def any_ended(self, now: float, limit: int) -> bool:
         """Whether a lease ended at or before `now`. It is not cancelled.

@@ -15,7 +15,7 @@ import zmq
 from devicewatch.registry import DeviceRegistry, announce
 from devicewatch.registry.demo import RunningCommand, running
 from devicewatch.registry.fairness import LOOK
-from tests.support.live import RawClient, let_pass, raw_client, raw_subscriber, wait_until
+from tests.support.live import PATIENCE, RawClient, let_pass, raw_client, raw_subscriber, wait_until
 
 Context = zmq.Context[zmq.Socket[bytes]]
 
@@ -24,7 +24,7 @@ Context = zmq.Context[zmq.Socket[bytes]]
 def serving() -> Iterator[tuple[RunningCommand, str, str]]:
     """A registry in a process of its own, its address and that of its stream."""
     with running("serve", "--port", "0", "--events-port", "0", "--tick", "0.2") as serve:
-        words = serve.next_line().split()
+        words = serve.next_line(3 * PATIENCE).split()  # long, for a machine that is very busy
         yield serve, words[4], words[6].rstrip(")")
 
 

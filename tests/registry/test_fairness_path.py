@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devicewatch.registry import fairness
-from devicewatch.registry.fairness import LOOK, TOLERANCE
+from devicewatch.registry.fairness import LOOK
 from tests.support.path import Connection, Device, FairQueue, World
 
 SEEDS = st.integers(0, 2**32 - 1)
@@ -60,13 +60,9 @@ def test_who_falls_silent_is_removed_within_100_ms_and_the_time_away(
 ) -> None:
     world = live(seed, tardy=False, flood=flood, stops=stops)
 
-    patience = 0.1 + (TOLERANCE if stops else 0.0)  # some stops are too short to be noticed
-    clock = world.core._leases.seen - world.core.away  # it may be stopped just now
-    for device in world.devices:
-        if device.name in world.removed:
-            assert world.removed[device.name] - device.deadline < patience
-        else:
-            assert clock < device.deadline + patience
+    assert all(late < 0.1 for late in world.late.values())
+    left = [device for device in world.devices if device.name not in world.late]
+    assert all(device.overdue() < 0.1 for device in left)
     assert world.core.away <= world.away + world.stops * (LOOK + 0.1)
 
 

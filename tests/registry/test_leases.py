@@ -57,6 +57,23 @@ def test_renewed_leases_end_in_order_of_their_deadlines_too() -> None:
     assert leases.expired(10.0, 10) == ["b", "a"]
 
 
+def test_whether_any_has_ended_changes_nothing() -> None:
+    leases = granted(a=5.0, b=6.0)
+
+    assert not leases.any_ended(4.999, 10)
+    assert leases.any_ended(5.0, 10)
+    assert leases.expired(5.0, 10) == ["a"]
+
+
+def test_whether_any_has_ended_takes_several_looks_after_renewals() -> None:
+    leases = granted(a=5.0, b=6.0)
+    leases.set("a", 8.0)
+
+    assert not leases.any_ended(7.0, 1)
+    assert is_past(leases, 7.0), "so it has to be asked again"
+    assert leases.any_ended(7.0, 1)
+
+
 def test_a_crowd_of_renewed_leases_is_put_right_a_few_at_a_time() -> None:
     leases = granted(**{f"crowd-{number:03}": 10.0 for number in range(100)}, dead=10.5)
     for number in range(100):

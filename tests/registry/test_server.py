@@ -112,19 +112,18 @@ def test_port_0_picks_a_free_one_and_says_which() -> None:
 def test_connections_to_peers_that_vanish_do_not_stay_for_ever(kind: int) -> None:
     registry = DeviceRegistry(addr="127.0.0.1", port="0", events_port="0")
     socket = registry._listen(kind, "0", "inproc://test")
-    keepalive = [
-        int(socket.get(option))
+    on, idle, interval, count = (
+        cast(int, socket.get(option))
         for option in (
             zmq.TCP_KEEPALIVE,
             zmq.TCP_KEEPALIVE_IDLE,
             zmq.TCP_KEEPALIVE_INTVL,
             zmq.TCP_KEEPALIVE_CNT,
         )
-    ]
+    )
     heartbeats = socket.get(zmq.HEARTBEAT_IVL)
     socket.close()
     registry.stop()
-    on, idle, interval, count = keepalive
     assert on == 1
     assert idle + interval * count <= 180
     assert heartbeats == 0, "old clients do not answer them"

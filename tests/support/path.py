@@ -24,6 +24,7 @@ import zmq
 
 from devicewatch.registry import loop as loop_module
 from devicewatch.registry.core import CoreSettings, RegistryCore
+from devicewatch.registry.fairness import LOOK, TOLERANCE
 from devicewatch.registry.loop import Loop
 
 STEP = 0.00002
@@ -86,8 +87,9 @@ class World:
         now: Seconds.
         core: The registry.
         away: Seconds for which the process was stopped in total.
+        away_unseen: How many of these the registry may not have noticed, as it was asleep.
         stops: How often.
-        removed: When each name was removed, on the leases' clock.
+        late: How much too late each name was removed, on the leases' clock.
         queue: What waits for the loop.
     """
 
@@ -96,8 +98,9 @@ class World:
     ) -> None:
         self.now = 0.0
         self.away = 0.0
+        self.away_unseen = 0.0
         self.stops = 0
-        self.removed: dict[str, float] = {}
+        self.late: dict[str, float] = {}
         self.devices: list[Device] = []
         self.floods: list[Connection] = []
         self.queue = FairQueue()
@@ -177,6 +180,8 @@ class World:
             self._stopped = False
             self._wake_thread()
             self.away += seconds
+            if seconds < 2 * LOOK:
+                self.away_unseen += min(seconds, LOOK + TOLERANCE)
             self.stops += 1
 
     def _wake_thread(self) -> None:
@@ -234,7 +239,8 @@ class _Stream:
     def send_multipart(self, frames: list[bytes]) -> None:
         if frames[0] == b"removed":
             name = json.loads(frames[1])["device"]["name"]
-            self._world.removed[name] = self._world.now - self._world.core.away
+            [device] = [device for device in self._world.devices if device.name == name]
+            self._world.late[name] = device.overdue()
 
     def recv(self, flags: int) -> bytes:
         raise zmq.Again
@@ -273,7 +279,6 @@ class Device:
 
     Attributes:
         wakes: When it has something to do.
-        deadline: When its lease ends, on the leases' clock.
     """
 
     def __init__(
@@ -287,7 +292,7 @@ class Device:
     ) -> None:
         self.name = name
         self.wakes = world.now
-        self.deadline = math.inf
+        self._deadline = self._away_unseen = math.inf
         self._world = world
         self._lease = lease
         self._silent_from = silent_from
@@ -296,6 +301,12 @@ class Device:
         self._connection = Connection(self._answered)
         self._sent = 0.0
         self._next_step: Callable[[], None] | None = None
+
+    def overdue(self) -> float:
+        """How long ago its lease ended, in seconds in which the registry was at work."""
+        leases = self._world.core._leases
+        unseen = self._world.away_unseen - self._away_unseen
+        return leases.seen - leases.away - self._deadline - unseen
 
     def act(self) -> None:
         self.wakes = math.inf
@@ -331,5 +342,6 @@ class Device:
             self._uuid = reply["payload"]["uuid"]
         else:
             assert reply["payload"]["success"], f"P8: {self.name} was removed, and it lives"
-        self.deadline = self._world.now - self._world.core.away + self._lease
+        self._deadline = self._world.now - self._world.core.away + self._lease
+        self._away_unseen = self._world.away_unseen
         self.wakes = max(self._world.now + HANDSHAKE, self._sent + self._lease / 3)
