@@ -304,6 +304,8 @@ class Device:
 
     def overdue(self) -> float:
         """How long ago its lease ended, in seconds in which the registry was at work."""
+        if self._deadline == math.inf:
+            return -math.inf  # it has not been granted one
         leases = self._world.core._leases
         unseen = self._world.away_unseen - self._away_unseen
         return leases.seen - leases.away - self._deadline - unseen
