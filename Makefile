@@ -8,7 +8,7 @@ PACKAGES := events registry subscribers
 
 NAMES := $(sort $(wildcard $(PACKAGES:=/*.py)))
 
-.PHONY: FORCE help demo test check format soak bench herd clean
+.PHONY: FORCE help demo test check format soak storms bench herd clean
 
 help:
 	@echo "make demo    a registry, three devices and a watcher, for real (under 20 s)"
@@ -16,6 +16,7 @@ help:
 	@echo "make check   ruff (format and lint) and mypy --strict"
 	@echo "make format  let ruff put the code in order"
 	@echo "make soak    every promise, through all that can happen, for MINUTES=5, from SEED=…"
+	@echo "make storms  the same on real sockets and processes, for SECONDS=60, from SEED=…"
 	@echo "make bench   requests per second at 10 and at 10,000 devices, beside a bare loop"
 	@echo "make herd    200 watchers of 5,000 devices lose the registry together, and come back"
 	@echo "make clean   remove what the other targets made"
@@ -40,6 +41,9 @@ format: $(VENV)/installed
 
 soak: $(VENV)/installed
 	$(BIN)/python -m tests.promises.soak --minutes $(or $(MINUTES),5) $(if $(SEED),--seed $(SEED))
+
+storms: $(VENV)/installed
+	$(BIN)/python -m tests.faults --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/installed
 	$(BIN)/python tests/benchmarks/flatness.py

@@ -28,7 +28,7 @@ from ..events.protocol import (
     MIN_TICK_INTERVAL,
     REGISTRY_VARIABLE,
 )
-from ..events.records import Event
+from ..events.records import Cursor, Event
 from ..subscribers.watch import Watcher
 from . import display
 from .announce import Announcement, announce
@@ -178,8 +178,18 @@ def info(url: str, as_json: bool) -> None:
     metavar="SECONDS",
     help="Stop after this time; an error if --count events have not come by then.",
 )
+@click.option(
+    "--since",
+    metavar="CURSOR",
+    help="Go on after the event with this cursor (see --json), as far as the history reaches.",
+)
 def watch(
-    url: str, as_json: bool, device_type: str | None, count: int | None, timeout: float | None
+    url: str,
+    as_json: bool,
+    device_type: str | None,
+    count: int | None,
+    timeout: float | None,
+    since: str | None,
 ) -> None:
     """Show the devices present, then every change as it happens."""
     show = (
@@ -190,15 +200,19 @@ def watch(
     left = count
     patience = CONNECT_TIMEOUT if timeout is None else min(timeout, CONNECT_TIMEOUT)
     deadline = None if timeout is None else time.monotonic() + timeout
-    with Signals() as signals, Watcher(url) as watcher, signals.lookout(watcher.close) as lookout:
+    with (
+        Signals() as signals,
+        Watcher(url, since=_parse_cursor(since), device_type=device_type) as watcher,
+        signals.lookout(watcher.close) as lookout,
+    ):
         try:
             watcher.connect(patience)
         except RegistryUnreachable:
             if not signals.received:
                 raise
+        if watcher.resumed is False:
+            click.echo("the history does not reach back to that cursor; all of it anew", err=True)
         for event in _until(watcher, deadline):
-            if device_type is not None and event.device.device_type != device_type:
-                continue
             show(event)
             if left is not None:
                 left -= 1
@@ -208,6 +222,13 @@ def watch(
             sys.exit(1)
         if left and not signals.received:
             raise click.ClickException(f"{left} of {count} events did not come in {timeout:g} s")
+
+
+def _parse_cursor(text: str | None) -> Cursor | None:
+    try:
+        return None if text is None else Cursor.parse(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--since") from None
 
 
 def _until(watcher: Watcher, deadline: float | None) -> Iterator[Event]:

@@ -114,7 +114,7 @@ def device_record(device: Device) -> dict[str, object]:
 
 
 def event_record(event: Event) -> dict[str, object]:
-    """An event, as it is on the wire, with its origin; `reason` is null for an `added`."""
+    """An event, as it is on the wire, with origin and cursor; an `added` has the reason null."""
     return {
         "event": event.topic,
         "origin": event.origin,
@@ -123,6 +123,7 @@ def event_record(event: Event) -> dict[str, object]:
         "time": event.time,
         "device": device_record(event.device),
         "reason": event.reason if isinstance(event, Removed) else None,
+        "cursor": str(event.cursor),
     }
 
 

@@ -10,6 +10,7 @@ from collections.abc import Container
 from typing import Any, Final
 from unittest.mock import patch
 
+import hypothesis
 import hypothesis.strategies as st
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import (
@@ -422,19 +423,28 @@ class Everything(RuleBasedStateMachine):
         promise("P5", asked == [len(o.follower.asked) for o in self.followed], "it keeps asking")
 
 
-def play(machine: type[Everything], *, examples: int, steps: int, find: bool = False) -> None:
+def play(
+    machine: type[Everything],
+    *,
+    examples: int,
+    steps: int,
+    find: bool = False,
+    seed: int | None = None,
+) -> None:
     """Let everything happen.
 
     Args:
         machine: What to play.
         examples: How often to play.
         steps: How many things happen each time, at the most.
-        find: Whether a failure is expected: then the same things happen at every run, and the
-            first failure will do.
+        find: Whether a failure is expected: then the first one will do.
+        seed: Makes the same things happen at every run.
 
     Raises:
         BrokenPromise: A promise was not kept; the message says which.
     """
+    if seed is not None:
+        machine = hypothesis.seed(seed)(type(machine.__name__, (machine,), {}))
     with patch("devicewatch.registry.core.MAX_PAGE", 2):
         run_state_machine_as_test(
             machine,
@@ -443,7 +453,6 @@ def play(machine: type[Everything], *, examples: int, steps: int, find: bool = F
                 stateful_step_count=steps,
                 deadline=None,
                 phases=(Phase.generate,) if find else tuple(Phase)[:4],
-                derandomize=find,
                 database=None,
                 report_multiple_bugs=False,
                 suppress_health_check=list(HealthCheck),

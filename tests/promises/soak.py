@@ -6,8 +6,6 @@ import sys
 import time
 import traceback
 
-import hypothesis
-
 from .machine import Everything, play
 from .validators import BrokenPromise
 
@@ -25,10 +23,9 @@ def soak(
     """Play from one seed after the other until time is up; False if a promise was broken."""
     end = time.monotonic() + 60 * minutes
     while True:
-        seeded = hypothesis.seed(seed)(type(machine.__name__, (machine,), {}))
         started = time.monotonic()
         try:
-            play(seeded, examples=examples, steps=STEPS)
+            play(machine, examples=examples, steps=STEPS, seed=seed)
         except BrokenPromise:
             print(traceback.format_exc())
             print(f"seed {seed}: a promise is broken, see above.")

@@ -10,6 +10,9 @@ from .machine import Everything, play
 from .soak import soak
 from .validators import BrokenPromise
 
+# The coverage that must be whole is that of tests which are after something in particular.
+pytestmark = pytest.mark.no_cover
+
 
 def test_every_promise_is_kept() -> None:
     """For seconds; the long profile is `make soak`."""
@@ -17,26 +20,28 @@ def test_every_promise_is_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "variant"),
+    ("name", "variant", "seed"),  # a seed that leads there soon
     [
-        ("P1", broken.ReplaysBackwards),
-        ("P2", broken.TakesAnythingTwice),
-        ("P3", broken.NeverReplays),
-        ("P4", broken.ForgetsWhatHappensBetweenPages),
-        ("P5", broken.TakesNoNoticeOfTicks),
-        ("P6", broken.TakesSilenceForAbsence),
-        ("P6", broken.NeverHearsTheSilence),
-        ("P7", broken.NamesOnlyTheName),
-        ("P8", broken.TakesItsOwnAbsenceForTheirs),
-        ("P8", broken.NeverLetsGo),
-        ("P9", broken.LetsTwoShareAnAddress),
+        ("P1", broken.ReplaysBackwards, 19),
+        ("P2", broken.TakesAnythingTwice, 10),
+        ("P3", broken.NeverReplays, 12),
+        ("P4", broken.ForgetsWhatHappensBetweenPages, 7),
+        ("P5", broken.TakesNoNoticeOfTicks, 5),
+        ("P6", broken.TakesSilenceForAbsence, 2),
+        ("P6", broken.NeverHearsTheSilence, 2),
+        ("P7", broken.NamesOnlyTheName, 1),
+        ("P8", broken.TakesItsOwnAbsenceForTheirs, 20),
+        ("P8", broken.NeverLetsGo, 8),
+        ("P9", broken.LetsTwoShareAnAddress, 2),
     ],
 )
-def test_a_breach_is_noticed(name: str, variant: type[Mirror] | type[RegistryCore]) -> None:
+def test_a_breach_is_noticed(
+    name: str, variant: type[Mirror] | type[RegistryCore], seed: int
+) -> None:
     part = "mirror" if issubclass(variant, Mirror) else "core"
     machine = type(variant.__name__, (Everything,), {part: variant, "promises": (name,)})
     with pytest.raises(BrokenPromise, match=f"^{name}: "):
-        play(machine, examples=1000, steps=40, find=True)
+        play(machine, examples=1000, steps=40, find=True, seed=seed)
 
 
 def test_the_long_profile_plays_the_same_again_from_the_same_seed(

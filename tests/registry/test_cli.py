@@ -90,6 +90,7 @@ def test_an_unreachable_registry_is_one_clear_line(
         (["serve", "--history", "-1"], 2, "--history"),
         (["serve", "--port", "http"], 1, "port http"),
         (["watch", "--count", "0"], 2, "--count"),
+        (["watch", "--since", "yesterday"], 2, "no cursor"),
         (["announce", "camera", "tcp://a:1", "--lease", "0"], 2, "--lease"),
         (["announce", "camera", "tcp://a:1", "--metadata", "lens"], 2, "KEY=VALUE"),
         (["announce", "camera"], 2, "ADDR"),
@@ -236,6 +237,7 @@ def test_watch_prints_a_line_of_json_for_every_event(
         "time": first["time"],
         "device": first["device"],
         "reason": None,
+        "cursor": f"1/{epoch}",
     }
     assert first["device"]["metadata"] == {"lens": 50}
     assert second == {
@@ -246,7 +248,20 @@ def test_watch_prints_a_line_of_json_for_every_event(
         "time": second["time"],
         "device": first["device"],
         "reason": "unregistered",
+        "cursor": f"2/{epoch}",
     }
+
+
+def test_watch_goes_on_after_a_cursor(registry: DeviceRegistry, client: RawClient) -> None:
+    client.register("tcp://a:1", "one")
+    watch = ("watch", "--json", "--count", "1", "--registry", registry.url)
+    first = json.loads(run(*watch).stdout)
+    client.register("tcp://a:2", "two")
+    second = json.loads(run(*watch, "--since", first["cursor"]).stdout)
+    assert (second["device"]["name"], second["origin"]) == ("two", "live")
+    lost = run(*watch, "--since", "1/of another registry")
+    assert "does not reach back" in lost.stderr
+    assert json.loads(lost.stdout)["origin"] == "resync"
 
 
 def test_watch_for_people(registry: DeviceRegistry, client: RawClient) -> None:

@@ -16,6 +16,9 @@ from devicewatch.registry import fairness
 from devicewatch.registry.fairness import LOOK
 from tests.support.path import Connection, Device, FairQueue, World
 
+# The coverage that must be whole is that of tests which are after something in particular.
+pytestmark = pytest.mark.no_cover
+
 SEEDS = st.integers(0, 2**32 - 1)
 LEASES = (0.25, 0.5, 1.0, 3.0)
 
@@ -80,7 +83,7 @@ def outcome(**variant: float) -> str:
         for name, value in variant.items():
             patch.setattr(fairness, name, value)
         try:
-            for seed in range(300):
+            for seed in range(220, 520):  # hold-ups that matter are rare
                 live(seed, tardy="LAPS" in variant, flood=seed % 2 == 0)
         except AssertionError as error:
             return str(error)

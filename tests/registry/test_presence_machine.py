@@ -26,6 +26,9 @@ from devicewatch.events.messages import Register, RegisterAck, Request
 from devicewatch.registry.presence import Presence, PresenceState
 from tests.support.presences import Lab, SimulatedDevice
 
+# The coverage that must be whole is that of tests which are after something in particular.
+pytestmark = pytest.mark.no_cover
+
 LEASES: Final = (2.0, 20.0)
 LONGEST_DELAY: Final = 3.0
 RECOVERY: Final = 5 * max(LEASES)

@@ -250,3 +250,19 @@ def test_when_the_stream_is_past_what_is_missing_the_snapshot_starts_anew(
     driver.stream(message)
     driver.advance_to_deadline()
     assert driver.asked() == FIRST_PAGE
+
+
+def test_events_that_never_come_are_not_waited_for_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("devicewatch.subscribers.mirror.PATIENCE", 2)
+    driver = syncing(5)
+    driver.reply(page(5, [device(3)], after=3))
+    driver.mirror.actions()
+    driver.reply(page(9, [device(4)]))
+    driver.stream(tick(5), tick(5))
+    assert driver.mirror.trouble == f"fetching from {URL} what is there"
+    driver.stream(tick(5))
+    assert driver.mirror.trouble == f"{URL} is at 9, and its event stream at 5"
+    driver.advance_to_deadline()
+    assert driver.asked() == FIRST_PAGE
