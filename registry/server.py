@@ -163,6 +163,8 @@ class DeviceRegistry(threading.Thread):
             BindError: A port is in use, or the address is none of this machine's. The registry
                 has not started, and `start` may be called again.
             RuntimeError: It was started before.
+            RegistryUnreachable: It runs, but its own callbacks hear nothing of it, as it was
+                stopped meanwhile.
         """
         if self.ident is not None or self._stopping.is_set():
             raise RuntimeError("a registry starts once; make a new one to start again")
