@@ -18,6 +18,18 @@ settings.register_profile(
 settings.load_profile("devicewatch")
 
 
+UNCOVERED = ("benchmarks", "faults", "proxy", "promises")
+"""Folders of tests that take all parts together: measuring what they cover would take long. The
+coverage that must be whole is that of tests which are after something in particular."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Measure no coverage where it would not count."""
+    for item in items:
+        if item.path.parent.name in UNCOVERED:
+            item.add_marker(pytest.mark.no_cover)
+
+
 @pytest.fixture
 def context() -> Iterator[zmq.Context[zmq.Socket[bytes]]]:
     """A context; ending it would hang, and the test fail, if a socket were left open."""

@@ -260,9 +260,9 @@ def test_events_that_never_come_are_not_waited_for_for_ever(
     driver.reply(page(5, [device(3)], after=3))
     driver.mirror.actions()
     driver.reply(page(9, [device(4)]))
-    driver.stream(tick(5), tick(5))
+    driver.stream(tick(5), added(6), tick(6))
     assert driver.mirror.trouble == f"fetching from {URL} what is there"
-    driver.stream(tick(5))
-    assert driver.mirror.trouble == f"{URL} is at 9, and its event stream at 5"
+    driver.stream(tick(6))
+    assert driver.mirror.trouble == f"{URL} is at 9, and its event stream at 6"
     driver.advance_to_deadline()
     assert driver.asked() == FIRST_PAGE
