@@ -205,7 +205,8 @@ class Bell:
         self._rope.close()
 
     def __del__(self) -> None:
-        self.close()  # an owner that was made and never used has nothing else to close
+        if hasattr(self, "_rope"):  # else the constructor was interrupted
+            self.close()  # an owner that was made and never used has nothing else to close
 
     def __enter__(self) -> Self:
         return self

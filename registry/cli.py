@@ -211,7 +211,7 @@ def watch(
             if not signals.received:
                 raise
         if watcher.resumed is False:
-            click.echo("the history does not reach back to that cursor; all of it anew", err=True)
+            click.echo("the registry cannot go on after that cursor; all of it anew", err=True)
         for event in _until(watcher, deadline):
             show(event)
             if left is not None:
