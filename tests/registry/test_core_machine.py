@@ -442,6 +442,6 @@ def free_name(request: Register, taken: set[str]) -> str:
 
 
 CoreBesideAModel.TestCase.settings = settings(
-    max_examples=100, stateful_step_count=50, deadline=None
+    max_examples=60, stateful_step_count=50, deadline=None
 )
 test_the_core_does_what_the_model_does = CoreBesideAModel.TestCase
