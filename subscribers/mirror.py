@@ -66,6 +66,9 @@ from .view import View
 PATIENCE: Final = 100
 """Ticks that may come before the event that a snapshot needs: a backlog may hold many."""
 
+CLOCK_NOISE: Final = 0.1
+"""Seconds: by how much the wall's clock may seem to have been set without having been."""
+
 
 class Phase(enum.Enum):
     """What the mirror is busy with."""
@@ -174,8 +177,13 @@ class Mirror:
         return self._view.resumed
 
     def set_wall_offset(self, seconds: float) -> None:
-        """Say what to add to the monotonic clock to get the time since 1970, for status."""
-        self._view.wall_offset = seconds
+        """Say what to add to the monotonic clock to get the time since 1970, for status.
+
+        Below `CLOCK_NOISE` it is not a clock that was set, but two clocks read one after the other:
+        a status that has not changed stays equal to itself.
+        """
+        if abs(seconds - self._view.wall_offset) >= CLOCK_NOISE:
+            self._view.wall_offset = seconds
 
     def actions(self) -> list[Action]:
         """What to do now, in order."""

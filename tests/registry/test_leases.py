@@ -335,6 +335,7 @@ def test_no_lease_is_lost_where_tidying_up_would_have_to_begin_again(renewals: i
 # --- what it costs ------------------------------------------------------------------------------
 
 
+@pytest.mark.no_cover
 def test_memory_stays_bounded_when_long_leases_are_cancelled_early() -> None:
     leases = granted(a=YEAR, b=YEAR, c=YEAR)
     most = 0
@@ -347,6 +348,7 @@ def test_memory_stays_bounded_when_long_leases_are_cancelled_early() -> None:
     assert most < 200
 
 
+@pytest.mark.no_cover
 def test_memory_stays_bounded_when_one_lease_is_granted_and_cancelled_again_and_again() -> None:
     leases = Leases()
     most = 0
@@ -370,6 +372,7 @@ def test_memory_stays_bounded_when_long_and_short_renewals_alternate(long: float
     assert len(leases) == 1
 
 
+@pytest.mark.no_cover
 def test_memory_stays_bounded_when_every_renewal_is_shorter_than_the_last() -> None:
     leases = granted(other=YEAR)
     most = 0
@@ -380,6 +383,7 @@ def test_memory_stays_bounded_when_every_renewal_is_shorter_than_the_last() -> N
     assert most < 200
 
 
+@pytest.mark.no_cover
 def test_memory_is_given_back_when_many_leases_are_cancelled() -> None:
     leases = Leases()
     for number in range(20_000):

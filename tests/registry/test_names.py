@@ -228,6 +228,7 @@ NUMBERS_UP_TO_FULL = st.one_of(
 )
 
 
+@pytest.mark.no_cover
 @given(st.lists(NUMBERS_UP_TO_FULL, unique=True, max_size=12), st.randoms(use_true_random=False))
 @example([0], Random(0))
 @example([4_095, 0, 64], Random(0))

@@ -147,6 +147,7 @@ ATTACKS: Final = [
 ]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("every", [0.05, 1.0])
 @pytest.mark.parametrize(("stream", "answer", "states", "why"), ATTACKS)
 def test_it_asks_with_pauses_stays_small_and_says_what_is_wrong(
@@ -191,6 +192,7 @@ def test_a_registry_that_comes_to_its_senses_is_followed(
 # --- without an end -----------------------------------------------------------------------------
 
 
+@pytest.mark.no_cover
 def test_a_snapshot_without_an_end_ends() -> None:
     def next_page(request: Request) -> Reply:
         assert isinstance(request, Snapshot)
@@ -214,6 +216,7 @@ def next_events(number: int) -> Callable[[Request], Reply]:
     return answer
 
 
+@pytest.mark.no_cover
 def test_a_replay_without_an_end_brings_news_with_every_request_or_pauses() -> None:
     attack = Attack(
         says(tick(10**6)),
@@ -225,6 +228,7 @@ def test_a_replay_without_an_end_brings_news_with_every_request_or_pauses() -> N
     assert attack.driver.mirror.status.state is State.STALE
 
 
+@pytest.mark.no_cover
 def test_a_replay_of_ever_more_devices_ends() -> None:
     attack = Attack(
         says(tick(10**6)),
@@ -237,6 +241,7 @@ def test_a_replay_of_ever_more_devices_ends() -> None:
     assert f"replays more than {MOST_DEVICES} devices" in attack.driver.mirror.status.why
 
 
+@pytest.mark.no_cover
 def test_a_resume_without_an_end_is_given_up() -> None:
     attack = Attack(
         says(tick(10**6)),

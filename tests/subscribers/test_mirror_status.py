@@ -91,6 +91,16 @@ def test_times_are_those_of_the_wall() -> None:
     assert driver.words() == [Live(2 * WALL + driver.now, Cursor("e", 5))]
 
 
+def test_a_status_that_has_not_changed_stays_equal_to_itself() -> None:
+    driver = Driver()
+    driver.mirror.set_wall_offset(WALL)
+    before = driver.mirror.status
+    driver.mirror.set_wall_offset(WALL + 0.09)
+    assert driver.mirror.status == before
+    driver.mirror.set_wall_offset(WALL - 0.11)
+    assert driver.mirror.status.since == before.since - 0.11
+
+
 def test_the_status_is_ahead_of_what_was_handed_out() -> None:
     driver = syncing(5)
     driver.reply(page(5, [device(2)]))
