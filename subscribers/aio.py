@@ -80,6 +80,7 @@ def awatch(
     Raises:
         AddressError: An address makes no sense.
         MessageError: `since` cannot be put into a request.
+        TypeError: `since` is no `Cursor`; `Cursor.parse` reads one.
     """
     watcher = AsyncWatcher(
         url,
@@ -122,6 +123,7 @@ class AsyncWatcher:
     Raises:
         AddressError: An address makes no sense.
         MessageError: `since` cannot be put into a request.
+        TypeError: `since` is no `Cursor`; `Cursor.parse` reads one.
     """
 
     def __init__(

@@ -117,6 +117,7 @@ class Mirror:
 
     Raises:
         MessageError: `since` is none that a registry can have given.
+        TypeError: It is no `Cursor`.
     """
 
     def __init__(
@@ -131,6 +132,8 @@ class Mirror:
         jitter: Callable[[], float] = random,
     ) -> None:
         if since is not None:
+            if not isinstance(since, Cursor):
+                raise TypeError(f"since is to be a Cursor; Cursor.parse({since!r}) may give one")
             decode_request([encode_request(Replay(since.epoch, since.seq))])
         self.phase = Phase.ASKING
         self.trouble = f"no registry has answered yet at {url}"

@@ -81,6 +81,7 @@ def watch(
     Raises:
         AddressError: An address makes no sense.
         MessageError: `since` cannot be put into a request.
+        TypeError: `since` is no `Cursor`; `Cursor.parse` reads one.
     """
     watcher = Watcher(
         url,
@@ -120,6 +121,7 @@ class Watcher:
     Raises:
         AddressError: An address makes no sense.
         MessageError: `since` cannot be put into a request.
+        TypeError: `since` is no `Cursor`; `Cursor.parse` reads one.
     """
 
     def __init__(

@@ -198,3 +198,8 @@ def test_a_cursor_that_cannot_be_asked_for_is_refused(cursor: Cursor) -> None:
 def test_a_cursor_that_cannot_be_written_is_refused() -> None:
     with pytest.raises(MessageError, match="REPLAY cannot be written as JSON"):
         Driver(since=Cursor("\ud800", 1))
+
+
+def test_a_cursor_as_text_is_refused_with_what_to_do() -> None:
+    with pytest.raises(TypeError, match=r"Cursor\.parse\('5/e'\)"):
+        Driver(since="5/e")  # type: ignore[arg-type]
