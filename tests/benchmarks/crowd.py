@@ -6,6 +6,7 @@ ends with the pipe, so that nothing is left behind.
 
 import asyncio
 import hashlib
+import logging
 import multiprocessing
 import os
 import time
@@ -297,6 +298,7 @@ def watchers(pipe: Connection, url: str, events_url: str, number: int, nice: int
         nice: By how much to give way to other processes.
     """
     os.nice(nice)
+    logging.getLogger("devicewatch").setLevel(logging.ERROR)  # that views go stale is the point
     asyncio.run(_follow(pipe, url, events_url, number))
 
 

@@ -164,16 +164,17 @@ class Herd:
         self._begin()
         self._registry.start()
         with raw_client(self._context, self._registry.url) as client:
-            result = self._rush(what, quiet, client, time.monotonic())
-        # All had to register anew, and not because a lease was lost.
-        return attrs.evolve(result, lost=result.lost - self._scale.devices)
+            # All have to register anew, and not because a lease was lost.
+            return self._rush(what, quiet, client, time.monotonic(), self._scale.devices)
 
-    def _rush(self, what: str, quiet: Renewals, client: RawClient, since: float) -> Result:
+    def _rush(
+        self, what: str, quiet: Renewals, client: RawClient, since: float, returning: int = 0
+    ) -> Result:
         numbers = iter(range(1_000_000))
         before = [view.resyncs for view in self._views()]
         with Background(lambda: _replace(client, next(numbers)), lambda: 0.1):
             views = self._wait_until_live()
-            self._wait(lambda: not self._renewals().missing, "devices are missing")
+            self._wait(lambda: self._are_back(returning), "devices are missing")
             renewals = self._renewals()
         info = client.ask("INFO", {})["payload"]
         at = Cursor(info["epoch"], info["seq"])
@@ -188,7 +189,7 @@ class Herd:
             latencies=renewals.latencies,
             before=quiet.latencies,
             unanswered=renewals.unanswered,
-            lost=renewals.registrations + renewals.missing,
+            lost=renewals.registrations + renewals.missing - returning,
             right=found == [expected] * len(views),
         )
 
@@ -211,6 +212,10 @@ class Herd:
             sum(report.registrations for report in reports),
             sum(report.missing for report in reports),
         )
+
+    def _are_back(self, returning: int) -> bool:
+        renewals = self._renewals()
+        return not renewals.missing and renewals.registrations >= returning
 
     def _views(self) -> list[View]:
         return [view for share in self._ask(self._watchers, "views") for view in share]
