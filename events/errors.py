@@ -3,6 +3,7 @@
     DevicewatchError
     ├── AddressError         (ValueError)    not an address that ZeroMQ can use
     ├── BindError            (OSError)       the registry cannot listen there
+    ├── JournalError                         what should be kept cannot be, or cannot be read
     ├── MessageError         (ValueError)    bytes that are no message of the protocol
     ├── RequestRefused                       the registry answered ERROR or UNSUPPORTED
     └── RegistryUnreachable  (TimeoutError)  no answer in time
@@ -27,6 +28,10 @@ class BindError(DevicewatchError, OSError):
 
     def __str__(self) -> str:
         return self.strerror or super().__str__()
+
+
+class JournalError(DevicewatchError):
+    """A registry's journal cannot be used, or a change cannot be kept in it."""
 
 
 class MessageError(DevicewatchError, ValueError):

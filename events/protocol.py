@@ -112,5 +112,7 @@ class ErrorCode(StrEnum):
     TOO_LARGE = "TOO_LARGE"
     OCCUPIED = "OCCUPIED"
     """Another instance is registered from the address, and was not to be displaced."""
+    UNAVAILABLE = "UNAVAILABLE"
+    """The registry cannot keep the change, as its disk is full, say. Nothing has changed."""
     INTERNAL = "INTERNAL"
     """The registry's own fault. The request may be repeated."""

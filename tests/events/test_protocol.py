@@ -15,7 +15,7 @@ from devicewatch.events.sockets import check_address
         (Topic, "added removed tick bye"),
         (Reason, "unregistered expired replaced unknown"),
         (Origin, "snapshot live resync"),
-        (ErrorCode, "MALFORMED INVALID TOO_LARGE OCCUPIED INTERNAL"),
+        (ErrorCode, "MALFORMED INVALID TOO_LARGE OCCUPIED UNAVAILABLE INTERNAL"),
     ],
 )
 def test_names_are_fixed_to_the_letter(names: type[RequestName], fixed: str) -> None:
