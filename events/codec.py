@@ -79,6 +79,13 @@ _encode: Final = Encoder().encode
 # --- requests and replies ------------------------------------------------------------------
 
 
+def request_name(request: messages.Request) -> str:
+    """What a request is called on the wire."""
+    if isinstance(request, messages.UnknownRequest):
+        return request.req_event
+    return _REQUESTS[type(request)]
+
+
 def encode_request(request: messages.Request) -> bytes:
     """The one frame that carries a request; an `UnknownRequest` has none.
 

@@ -8,6 +8,7 @@ from .client import (
     send_alive_check,
     unregister_device,
 )
+from .journal import Journal, MemoryJournal
 from .presence import PresenceState, PresenceStatus
 from .requester import query_devices, query_info
 from .server import DeviceRegistry
@@ -17,6 +18,8 @@ __all__ = [
     "Announcement",
     "AsyncAnnouncement",
     "DeviceRegistry",
+    "Journal",
+    "MemoryJournal",
     "PresenceState",
     "PresenceStatus",
     "aannounce",

@@ -4,12 +4,13 @@ Theory of operation
 ===================
 
 The core holds who is present and decides what every request means; it has no socket, clock,
-log or thread. Whoever drives it (`server`, or a test) does five things:
+log or thread. Whoever drives it (`service` and `loop`, or a test) does six things:
 
 * says when it wakes up, if it has been asleep: `attend(now)`;
 * gives it each request, with the time: `handle(request, now)`;
 * tells it that time has passed: `expire(now)` for leases, `tick(now)` for ticks and greetings, at
   `next_deadline()` at the latest; and sends the markers that `expire` asks for;
+* has each `change` kept by the journal, if it has one, or takes it back with `revert`;
 * publishes the events that these return, in order, *before* it sends the reply;
 * keeps `wall_offset` up to date.
 
@@ -19,27 +20,27 @@ Leases and ticks know no other; when exactly a lease ends is the business of `fa
 decides nothing, so that setting a clock expires nobody (P8); nor does it ever date an event before
 the one before.
 
-Every change is an event and has the next `seq`, without holes (P1). A registration is known by
-its name, its address, its uuid and its revision, each in an index of its own; `_enter` and
-`_leave` are the only places that touch them, and each makes exactly one event. What displaces
+Every coming and going is an event and has the next `seq`, without holes (P1). `_enter` and `_leave`
+are the only places that make one, and, with `_renew`, which may give a lease another length, the
+only ones that change what is to be kept. Each notes how to undo what it did. A change is settled by
+the next one; until then `revert` undoes it, and it is as if it had never been: for a request it is
+all or nothing, as it is in the journal. What displaces
 whom is settled in `_register`, in this order: whoever is at the address leaves (or, without
 `displace`, stays, and the request is refused), then, with `overwrite`, whoever has the name, and
 only then a free name is looked for; so a device that starts again at its address under its name
 keeps both (P9).
 
-No request costs more than O(log n) for n devices (see `leases`, `names`; the index by revision
-is sorted, for paging).
+No request costs more than O(log n) for n devices (see `leases`, `names`, `registrations`).
 """
 
 import math
 from collections.abc import Callable
-from itertools import islice
+from functools import partial
 from typing import Final, assert_never
 from uuid import uuid4
 
 import attrs
 from attrs import validators
-from sortedcontainers import SortedDict
 
 from ..events.messages import (
     Ack,
@@ -75,13 +76,17 @@ from ..events.protocol import (
 from ..events.records import Added, Bye, Device, Event, Removed, Tick
 from .fairness import FairLeases
 from .history import History
-from .names import NumberedNames
+from .journal import Change, Past, Registration
+from .registrations import Registrations
 
 GREETING_INTERVAL: Final = 0.01
 """Seconds between greetings: each goes to all subscribers, however many join at once."""
 
 EXPIRED_PER_CALL: Final = 200
 """Leases that one `expire` looks at, so that a crowd of them does not hold up renewals."""
+
+RETRY: Final = 1.0
+"""Seconds until the end of a lease, which could not be kept in the journal, is tried again."""
 
 _MAX_HISTORY: Final = 10_000_000
 
@@ -112,14 +117,6 @@ class CoreSettings:
         default=0,
         validator=[validators.instance_of(int), validators.ge(0), validators.le(65_535)],
     )
-
-
-@attrs.frozen(eq=False)
-class _Registration:
-    device: Device
-    uuid: str = attrs.field(repr=False)
-    alive_timeout: float
-    request: Register
 
 
 def _random_uuid() -> str:
@@ -162,20 +159,33 @@ class RegistryCore:
         self._greet_at = math.inf
         self._latest_time = -math.inf
         self._new_uuid = new_uuid
-        self._by_name: dict[str, _Registration] = {}
-        self._by_addr: dict[str, _Registration] = {}
-        self._by_uuid: dict[str, _Registration] = {}
-        self._by_revision: SortedDict[int, _Registration] = SortedDict()
-        self._numbered = NumberedNames()
+        self._registrations = Registrations()
         self._leases = FairLeases(now, watchful=watchful)
         self._history = History(self.settings.history)
+        # What the latest request, or the passing of time, has changed.
+        self._events: list[Event] = []
+        self._kept: list[Registration] = []
+        self._undo: list[Callable[[], None]] = []
+
+    def restore(self, past: Past, now: float) -> None:
+        """Go on from what an earlier run has left: every lease starts anew, in full.
+
+        Called before anything else, with the past of this epoch.
+        """
+        self.seq = past.seq
+        events = past.events[-self.settings.history :] if self.settings.history else ()
+        self._history = History(self.settings.history, past.seq - len(events))
+        for event in events:
+            self._history.append(event)
+            self._latest_time = event.time
+        for registration in past.registrations:
+            self._registrations.put(registration)
+            self._leases.set(registration.uuid, registration.lease, now)
 
     @property
     def devices(self) -> dict[str, Device]:
         """The devices present, by name: a copy. May be read from any thread."""
-        # Copying a dict of strings is one step to other threads; a comprehension over it is not.
-        present = self._by_name.copy()
-        return {name: registration.device for name, registration in present.items()}
+        return self._registrations.devices
 
     @property
     def away(self) -> float:
@@ -190,7 +200,11 @@ class RegistryCore:
         leases.seen = now
 
     def handle(self, request: Request, now: float) -> tuple[Reply, list[Event]]:
-        """Answer a request, and say what it changed: publish the events, then send the reply."""
+        """Answer a request, and say what happened: publish the events, then send the reply.
+
+        Where a journal is kept, `change` comes before both.
+        """
+        self._settle()
         leases = self._leases
         if now - leases.seen > leases.tolerance:
             leases.attend(now)  # held up just now: it shall not lengthen what this request grants
@@ -222,10 +236,32 @@ class RegistryCore:
             now: The time.
             drained: Whether no request was left to be read just now.
         """
-        return [
-            self._leave(self._by_uuid[uuid], Reason.EXPIRED, now)
-            for uuid in self._leases.expired(now, EXPIRED_PER_CALL, drained=drained)
-        ]
+        self._settle()
+        for uuid in self._leases.expired(now, EXPIRED_PER_CALL, drained=drained):
+            self._leave(self._registrations.by_uuid[uuid], Reason.EXPIRED, RETRY, now)
+        return list(self._events)
+
+    @property
+    def change(self) -> Change | None:
+        """What the latest `handle` or `expire` has changed, if anything."""
+        return Change(tuple(self._events), tuple(self._kept)) if self._undo else None
+
+    def revert(self) -> None:
+        """Undo that change, as it could not be kept. Its events have never happened.
+
+        Leases that had ended do so again after `RETRY`.
+        """
+        self.seq -= len(self._events)
+        for undo in reversed(self._undo):
+            undo()
+        self._events, self._kept, self._undo = [], [], []
+
+    def _settle(self) -> None:
+        """The latest change will not be undone any more."""
+        if self._undo:
+            for event in self._events:
+                self._history.append(event)
+            self._events, self._kept, self._undo = [], [], []
 
     def marker_to_send(self) -> int | None:
         """The number of the marker to send now, or None. Ask after each `expire`.
@@ -270,60 +306,49 @@ class RegistryCore:
     # --- what each request means ------------------------------------------------------------
 
     def _check_alive(self, request: CheckAlive, now: float) -> Ack:
-        known = request.uuid in self._by_uuid
-        if known:
-            self._leases.set(request.uuid, request.alive_timeout, now)
-        return Ack(RequestName.CHECK_ALIVE, known)
+        registration = self._registrations.by_uuid.get(request.uuid)
+        if registration is not None:
+            self._renew(registration, request.alive_timeout, now)
+        return Ack(RequestName.CHECK_ALIVE, registration is not None)
 
     def _unregister(self, request: Unregister, now: float) -> tuple[Ack, list[Event]]:
-        registration = self._by_uuid.get(request.uuid)
-        if registration is None:
-            return Ack(RequestName.UNREGISTER, False), []
-        self._leases.cancel(registration.uuid)
-        event = self._leave(registration, Reason.UNREGISTERED, now)
-        return Ack(RequestName.UNREGISTER, True), [event]
+        registration = self._registrations.by_uuid.get(request.uuid)
+        if registration is not None:
+            self._cancel(registration, Reason.UNREGISTERED, now)
+        return Ack(RequestName.UNREGISTER, registration is not None), list(self._events)
 
     def _register(
         self, request: Register, now: float
     ) -> tuple[RegisterAck | ErrorReply, list[Event]]:
-        here = self._by_addr.get(request.addr)
-        events: list[Event] = []
+        by_name, here = self._registrations.by_name, self._registrations.by_addr.get(request.addr)
         if here is not None:
             again = request.instance is not None and here.request.instance == request.instance
             if again and _asks_for_what_it_has(request, here):
-                self._leases.set(here.uuid, here.alive_timeout, now)
-                return self._register_ack(here), []
+                return self._register_ack(self._renew(here, _lease(request), now)), []
             if not (again or request.displace):
                 return _occupied(here.device), []
-            events.append(self._displace(here, now))
-        if request.overwrite and request.name in self._by_name:
-            events.append(self._displace(self._by_name[request.name], now))
-        registration, added = self._enter(request, self._free_name(request), now)
-        events.append(added)
-        return self._register_ack(registration), events
+            self._cancel(here, Reason.REPLACED, now)
+        if request.overwrite and request.name in by_name:
+            self._cancel(by_name[request.name], Reason.REPLACED, now)
+        name = self._registrations.free_name(request.name, request.device_type)
+        registration = self._enter(request, name, now)
+        return self._register_ack(registration), list(self._events)
 
-    def _register_ack(self, registration: _Registration) -> RegisterAck:
+    def _register_ack(self, registration: Registration) -> RegisterAck:
         return RegisterAck(
             name=registration.device.name,
             uuid=registration.uuid,
             epoch=self.epoch,
             seq=self.seq,
-            alive_timeout=registration.alive_timeout,
+            alive_timeout=registration.lease,
         )
-
-    def _free_name(self, request: Register) -> str:
-        if not request.name:
-            return self._numbered.first_free(request.device_type, 0)
-        if request.name in self._by_name:
-            return self._numbered.first_free(request.name, 1)
-        return request.name
 
     def _info(self, now: float) -> InfoReply:
         return InfoReply(
             version=PROTOCOL_VERSION,
             epoch=self.epoch,
             seq=self.seq,
-            devices=len(self._by_name),
+            devices=len(self._registrations),
             tick_interval=self.settings.tick_interval,
             uptime=now - self._started,
             history=self.settings.history,
@@ -331,12 +356,8 @@ class RegistryCore:
         )
 
     def _snapshot(self, request: Snapshot) -> SnapshotReply:
-        limit = min(request.limit, MAX_PAGE)
-        revisions = self._by_revision.irange(request.after, inclusive=(False, True))
-        page = [self._by_revision[revision].device for revision in islice(revisions, limit)]
-        last = page[-1].revision if page else None
-        more = last is not None and last != self._by_revision.peekitem(-1)[0]
-        return SnapshotReply(self.epoch, self.seq, page, last if more else None)
+        page, more = self._registrations.page(request.after, min(request.limit, MAX_PAGE))
+        return SnapshotReply(self.epoch, self.seq, page, page[-1].revision if more else None)
 
     def _replay(self, request: Replay) -> EventsReply | CompactedReply:
         events = None
@@ -348,40 +369,52 @@ class RegistryCore:
 
     # --- changes ------------------------------------------------------------------------------
 
-    def _enter(self, request: Register, name: str, now: float) -> tuple[_Registration, Added]:
+    def _enter(self, request: Register, name: str, now: float) -> Registration:
         self.seq += 1
         time = self._time(now)
         device = Device(
             name, request.device_type, request.addr, self.seq, time, request.metadata or {}
         )
-        alive_timeout = DEFAULT_LEASE if request.alive_timeout is None else request.alive_timeout
-        registration = _Registration(device, self._new_uuid(), alive_timeout, request)
-        self._by_name[name] = registration
-        self._by_addr[device.addr] = registration
-        self._by_uuid[registration.uuid] = registration
-        self._by_revision[device.revision] = registration
-        self._numbered.add(name)
-        self._leases.set(registration.uuid, alive_timeout, now)
-        event = Added(self.epoch, self.seq, time, device)
-        self._history.append(event)
-        return registration, event
+        registration = Registration(device, self._new_uuid(), _lease(request), request)
+        self._registrations.put(registration)
+        self._leases.set(registration.uuid, registration.lease, now)
+        self._undo.append(partial(self._take_out, registration))
+        self._kept.append(registration)
+        self._events.append(Added(self.epoch, self.seq, time, device))
+        return registration
 
-    def _displace(self, registration: _Registration, now: float) -> Removed:
+    def _cancel(self, registration: Registration, reason: Reason, now: float) -> None:
+        """Let a registration end before its lease does."""
+        left = self._leases.left(registration.uuid, now)
         self._leases.cancel(registration.uuid)
-        return self._leave(registration, Reason.REPLACED, now)
+        self._leave(registration, reason, left, now)
 
-    def _leave(self, registration: _Registration, reason: Reason, now: float) -> Removed:
-        """Take a registration whose lease is gone out of the registry."""
+    def _leave(self, registration: Registration, reason: Reason, left: float, now: float) -> None:
+        """Take a registration whose lease is gone out of the registry; undone, it has `left`."""
         self.seq += 1
-        device = registration.device
-        del self._by_name[device.name]
-        del self._by_addr[device.addr]
-        del self._by_uuid[registration.uuid]
-        del self._by_revision[device.revision]
-        self._numbered.discard(device.name)
-        event = Removed(self.epoch, self.seq, self._time(now), device, reason)
-        self._history.append(event)
-        return event
+        self._registrations.remove(registration)
+        self._undo.append(partial(self._put_in, registration, left, now))
+        self._events.append(
+            Removed(self.epoch, self.seq, self._time(now), registration.device, reason)
+        )
+
+    def _renew(self, registration: Registration, seconds: float, now: float) -> Registration:
+        if seconds != registration.lease:
+            left = self._leases.left(registration.uuid, now)
+            self._undo.append(partial(self._put_in, registration, left, now))
+            registration = attrs.evolve(registration, lease=seconds)
+            self._registrations.put(registration)
+            self._kept.append(registration)
+        self._leases.set(registration.uuid, seconds, now)
+        return registration
+
+    def _put_in(self, registration: Registration, left: float, now: float) -> None:
+        self._registrations.put(registration)
+        self._leases.set(registration.uuid, left, now)
+
+    def _take_out(self, registration: Registration) -> None:
+        self._registrations.remove(registration)
+        self._leases.cancel(registration.uuid)
 
     def _time(self, now: float) -> float:
         """The time of day, which runs backwards only where the clock was set back."""
@@ -391,7 +424,11 @@ class RegistryCore:
         return self._latest_time
 
 
-def _asks_for_what_it_has(request: Register, here: _Registration) -> bool:
+def _lease(request: Register) -> float:
+    return DEFAULT_LEASE if request.alive_timeout is None else request.alive_timeout
+
+
+def _asks_for_what_it_has(request: Register, here: Registration) -> bool:
     """Whether a request from the instance registered here is to change nothing.
 
     Its answer was lost, and it asks again; or an earlier form of the request, in which it wished

@@ -100,6 +100,14 @@ class FairLeases:
         """Grant a lease, or renew it, for a time from now."""
         self._leases.set(key, now - self.away + seconds)
 
+    def left(self, key: str, now: float) -> float:
+        """How many seconds a lease has left, 0 or less if it may end.
+
+        Raises:
+            KeyError: There is none by that key.
+        """
+        return self._leases.deadline(key) - (now - self.away)
+
     def cancel(self, key: str) -> None:
         """Forget a lease.
 

@@ -38,6 +38,14 @@ class Leases:
             self._queue(key, deadline)
             self._tidy()
 
+    def deadline(self, key: str) -> float:
+        """When a lease ends.
+
+        Raises:
+            KeyError: There is none by that key.
+        """
+        return self._deadlines[key]
+
     def cancel(self, key: str) -> None:
         """Forget a lease.
 

@@ -7,8 +7,8 @@ itself the markers that the core asks for, which prove that every renewal that w
 read (P8, see `fairness`). An idle registry wakes up once a tick, or twice a second while it has
 devices.
 
-For one request the order is: change the state, publish the events, reply. Whatever happens in
-between, exactly one reply goes out: a REP socket that owes one is stuck for good.
+What becomes of a request is decided in `service`. Whatever happens there, exactly one reply goes
+out: a REP socket that owes one is stuck for good.
 """
 
 import threading
@@ -17,15 +17,14 @@ from typing import Final
 
 import zmq
 
-from ..events.codec import decode_request, encode_event, encode_reply
-from ..events.errors import MessageError
+from ..events.codec import encode_event
 from ..events.logs import get_logger
-from ..events.messages import ErrorReply, Reply
-from ..events.protocol import ErrorCode
 from ..events.records import StreamMessage
 from ..events.sockets import Bell, Socket, poll_timeout
 from .core import RegistryCore
+from .journal import Journal
 from .marker import Marker
+from .service import Service
 
 _BATCH: Final = 100
 """Requests served in a row before leases, ticks and greetings get their turn."""
@@ -44,6 +43,7 @@ class Loop:
 
     Args:
         core: Decides.
+        journal: Keeps what has changed.
         requests: A REP, bound.
         stream: An XPUB, bound.
         marker: Goes through `requests`.
@@ -54,6 +54,7 @@ class Loop:
     def __init__(
         self,
         core: RegistryCore,
+        journal: Journal,
         requests: Socket,
         stream: Socket,
         marker: Marker,
@@ -61,6 +62,7 @@ class Loop:
         stopping: threading.Event,
     ) -> None:
         self._core = core
+        self._service = Service(core, journal, self._publish)
         self._requests = requests
         self._stream = stream
         self._marker = marker
@@ -92,8 +94,7 @@ class Loop:
         if core.away - self._away_logged >= HELD_UP:
             self._log_away()
         now = time.monotonic()
-        for event in core.expire(now, drained=drained):
-            self._publish(event)
+        self._service.expire(now, drained=drained)
         if (number := core.marker_to_send()) is not None:
             self._marker.send(number)
         if self._has_new_subscriber():
@@ -126,27 +127,11 @@ class Loop:
         return False
 
     def _answer(self, frames: list[bytes], now: float) -> bytes:
-        """Serve one request, whatever it is, and give the reply to send."""
-        reply: Reply
-        try:
-            request = decode_request(frames)
-            reply, events = self._core.handle(request, now)
-            for event in events:
-                self._publish(event)
-        except zmq.ContextTerminated:
-            raise
-        except MessageError as error:
-            number = self._marker.read(frames)
-            if number is not None:
-                self._core.marker_read(number)
-                return b""
-            reply = ErrorReply(error.req_event, error.code, str(error))
-            log.warning("bad request", code=error.code, req_event=error.req_event, why=str(error))
-        except Exception:
-            # Our own fault, but one request's: the next one must be served (P11).
-            log.exception("a request failed inside the registry")
-            reply = ErrorReply(None, ErrorCode.INTERNAL, "the registry failed; see its log")
-        return encode_reply(reply)
+        number = self._marker.read(frames)
+        if number is None:
+            return self._service.answer(frames, now)
+        self._core.marker_read(number)
+        return b""
 
     def _publish(self, message: StreamMessage) -> None:
         self._stream.send_multipart(encode_event(message))

@@ -4,6 +4,7 @@ The stream's socket is an XPUB, a PUB that hears of its subscribers, so that eac
 with a tick: a new watcher then knows that its subscription has arrived, and waits no longer.
 """
 
+import contextlib
 import errno
 import threading
 import time
@@ -26,6 +27,7 @@ from ..events.protocol import (
 from ..events.sockets import Bell, Context, Socket
 from ..subscribers.callbacks import CallbackAdapter, DeviceCallback
 from .core import CoreSettings, RegistryCore
+from .journal import Journal, MemoryJournal
 from .loop import Loop
 from .marker import ONE_IO_THREAD, Marker
 
@@ -65,6 +67,9 @@ class DeviceRegistry(threading.Thread):
         events_port: TCP port for the event stream; "0" picks a free one.
         history: How many past events to keep for replay.
         tick_interval: Seconds between two ticks.
+        journal: Keeps who is registered: a registry that is started with the journal of one that
+            has ended, in whatever way, goes on in its place, and nobody notices. It belongs to
+            the registry from `start` to the end. None keeps nothing beyond this registry's life.
 
     Raises:
         ValueError: `history` or `tick_interval` is out of range.
@@ -79,6 +84,7 @@ class DeviceRegistry(threading.Thread):
         *,
         history: int = DEFAULT_HISTORY,
         tick_interval: float = DEFAULT_TICK_INTERVAL,
+        journal: Journal | None = None,
     ) -> None:
         super().__init__(name="devicewatch-registry", daemon=True)
         self._settings = CoreSettings(history=history, tick_interval=tick_interval)
@@ -86,6 +92,7 @@ class DeviceRegistry(threading.Thread):
         self._owns_context = context is None
         self._addr = addr
         self._ports = (str(port), str(events_port))
+        self._journal = journal or MemoryJournal()
         self._core: RegistryCore | None = None
         self._requests: Socket | None = None
         self._stream: Socket | None = None
@@ -125,6 +132,11 @@ class DeviceRegistry(threading.Thread):
         return self._zmq_context
 
     @property
+    def journal(self) -> Journal:
+        """What it keeps its state in. Once it has stopped, another one may be started with it."""
+        return self._journal
+
+    @property
     def url(self) -> str:
         """Where to send requests, and what to `watch`; from this machine if `addr` is "*"."""
         return f"tcp://{self._host}:{self._ports[0]}"
@@ -162,35 +174,40 @@ class DeviceRegistry(threading.Thread):
         Raises:
             BindError: A port is in use, or the address is none of this machine's. The registry
                 has not started, and `start` may be called again.
+            JournalError: The journal is in use, damaged or not to be written. The same goes.
             RuntimeError: It was started before.
             RegistryUnreachable: It runs, but its own callbacks hear nothing of it, as it was
                 stopped meanwhile.
         """
         if self.ident is not None or self._stopping.is_set():
             raise RuntimeError("a registry starts once; make a new one to start again")
-        requests = self._listen(zmq.REP, self._ports[0], self._inproc[0])
-        try:
+        with contextlib.ExitStack() as undo:  # where there is no thread, nobody else closes them
+            requests = self._listen(zmq.REP, self._ports[0], self._inproc[0])
+            undo.callback(requests.close, linger=0)
             stream = self._listen(zmq.XPUB, self._ports[1], self._inproc[1])
-        except BaseException:
-            requests.close(linger=0)
-            raise
-        stream.set(zmq.XPUB_VERBOSE, 1)
-        self._ports = (_bound_port(requests), _bound_port(stream))
-        self._requests, self._stream, self._bell = requests, stream, Bell()
-        settings = attrs.evolve(self._settings, events_port=int(self._ports[1]))
-        try:
+            undo.callback(stream.close, linger=0)
+            stream.set(zmq.XPUB_VERBOSE, 1)
+            ports = (_bound_port(requests), _bound_port(stream))
+            self._core = self._restore(int(ports[1]))
+            undo.callback(self._journal.close)
             self._marker = Marker(self._zmq_context, self._inproc[0])
-            self._core = RegistryCore(str(uuid4()), time.monotonic(), settings, watchful=True)
+            undo.callback(self._marker.close)
+            self._ports = ports
+            self._requests, self._stream, self._bell = requests, stream, Bell()
             super().start()
-        except BaseException:  # no thread, so nobody else will close them
-            requests.close(linger=0)
-            stream.close(linger=0)
-            if self._marker is not None:
-                self._marker.close()
-            raise
-        log.info("registry started", url=self.url, events_url=self.events_url)
+            undo.pop_all()
+        devices = len(self._core.devices)
+        log.info("registry started", url=self.url, events_url=self.events_url, devices=devices)
         if self._callbacks.has_callbacks:
             self._callbacks.start(existing=True)  # whoever is there came after they were added
+
+    def _restore(self, events_port: int) -> RegistryCore:
+        past = self._journal.load(str(uuid4()), self._settings.history)
+        settings = attrs.evolve(self._settings, events_port=events_port)
+        now = time.monotonic()
+        core = RegistryCore(past.epoch, now, settings, watchful=True)
+        core.restore(past, now)
+        return core
 
     def stop(self) -> None:
         """Say `bye` to the subscribers, close the sockets and end the thread. May be repeated.
@@ -266,7 +283,7 @@ class DeviceRegistry(threading.Thread):
         if core is None or requests is None or stream is None or marker is None or bell is None:
             raise RuntimeError("call start(), not run()")
         try:
-            Loop(core, requests, stream, marker, bell, self._stopping).run()
+            Loop(core, self._journal, requests, stream, marker, bell, self._stopping).run()
         except zmq.ContextTerminated:
             log.info("the ZeroMQ context was terminated; the registry stops")
         except Exception:
@@ -277,6 +294,7 @@ class DeviceRegistry(threading.Thread):
             stream.close()
             marker.close()
             bell.close()
+            self._journal.close()
             log.info("registry stopped", url=self.url)
             self._ended.set()
 

@@ -1,13 +1,17 @@
 """For each promise something that breaks it: so that it is known that the play would notice."""
 
+import contextlib
 from collections.abc import Sequence
 
 import attrs
 
 from devicewatch.events import Cursor, Device, Event, Reason, Removed, Tick
+from devicewatch.events.errors import JournalError
 from devicewatch.events.messages import ErrorReply, Register, RegisterAck, Request, Snapshot
 from devicewatch.events.protocol import MAX_PAGE
 from devicewatch.registry.core import RegistryCore
+from devicewatch.registry.journal import Change, Past
+from devicewatch.registry.service import Service
 from devicewatch.subscribers.hearsay import Hearsay
 from devicewatch.subscribers.mirror import Mirror, Phase
 from devicewatch.subscribers.snapshot import PagedSnapshot
@@ -118,6 +122,7 @@ class NeverLetsGo(RegistryCore):
     """Breaks P8: the silent stay."""
 
     def expire(self, now: float, *, drained: bool = True) -> list[Event]:
+        self._settle()
         return []
 
     def next_deadline(self) -> float:
@@ -130,5 +135,53 @@ class LetsTwoShareAnAddress(RegistryCore):
     def _register(
         self, request: Register, now: float
     ) -> tuple[RegisterAck | ErrorReply, list[Event]]:
-        self._by_addr.pop(request.addr, None)
+        self._registrations.by_addr.pop(request.addr, None)
         return super()._register(request, now)
+
+
+class GivesOutNewSecrets(RegistryCore):
+    """Breaks P10: after a restart nobody's uuid is known any more."""
+
+    def restore(self, past: Past, now: float) -> None:
+        registrations = [
+            attrs.evolve(registration, uuid=f"new-{registration.uuid}")
+            for registration in past.registrations
+        ]
+        super().restore(attrs.evolve(past, registrations=registrations), now)
+
+
+class GoesOnWithOldLeases(RegistryCore):
+    """Breaks P10: for the time that it was away, devices may expire."""
+
+    def restore(self, past: Past, now: float) -> None:
+        registrations = [
+            attrs.evolve(registration, lease=registration.lease / 2)
+            for registration in past.registrations
+        ]
+        super().restore(attrs.evolve(past, registrations=registrations), now - 1)
+
+
+class CountsAnew(RegistryCore):
+    """Breaks P10: it has its devices back, but not its place in the stream."""
+
+    def restore(self, past: Past, now: float) -> None:
+        super().restore(attrs.evolve(past, seq=0, events=()), now)
+
+
+class PublishesFirst(Service):
+    """Breaks P10: watchers hear of what is not durable yet."""
+
+    def _keep(self) -> JournalError | None:
+        change = self._core.change
+        if change is not None:
+            self._publish_all(change.events)
+        return super()._keep()
+
+
+class AcknowledgesWhatIsNotKept(Service):
+    """Breaks P10: a full disk is none of its business."""
+
+    def _keep(self) -> JournalError | None:
+        with contextlib.suppress(JournalError):
+            self._journal.append(self._core.change or Change())
+        return None

@@ -23,13 +23,27 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from devicewatch.events import Added, Cursor, Event, Live, Reason, Record, Removed, State
+from devicewatch.events import (
+    Added,
+    Cursor,
+    Event,
+    Live,
+    Reason,
+    Record,
+    Removed,
+    State,
+    StreamMessage,
+)
+from devicewatch.events.codec import encode_request
+from devicewatch.events.messages import ErrorReply, Register, RegisterAck, Reply, Unregister
 from devicewatch.events.protocol import STALE_AFTER_TICKS
 from devicewatch.registry.core import RegistryCore
+from devicewatch.registry.service import Service
 from devicewatch.subscribers.mirror import Mirror
 from tests.support.devices import SimulatedDevice
 from tests.support.follower import Follower
-from tests.support.simulation import Simulation
+from tests.support.mortal import Step
+from tests.support.simulation import LONG, Simulation
 
 from .validators import Judge, Truth, promise
 
@@ -64,7 +78,7 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
-ALL: Final = tuple(f"P{number}" for number in range(1, 10))
+ALL: Final = tuple(f"P{number}" for number in range(1, 11))
 
 
 class Observer:
@@ -182,18 +196,22 @@ class Everything(RuleBasedStateMachine):
     observers = Bundle[Observer]("observers")
     devices = Bundle[SimulatedDevice]("devices")
     core: type[RegistryCore] = RegistryCore
+    service: type[Service] = Service
     mirror: type[Mirror] = Mirror
     promises: Container[str] = ALL
     """Which to look at."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.simulation = Simulation(TICK, DELAY, HISTORY, self.core)
+        self.simulation = Simulation(TICK, DELAY, HISTORY, self.core, self.service)
         self.truth = Truth(HISTORY)
-        self.simulation.on_publish += [self._publish, self._nobody_expires_early]
+        self.simulation.on_event += [self._happened, self._nobody_expires_early]
+        self.simulation.on_publish.append(self._is_kept)
+        self.simulation.on_answer.append(self._acknowledged)
         self.published: list[tuple[float, Event]] = []
         self.followed: list[Observer] = []
         self.registered: dict[tuple[str, int], SimulatedDevice] = {}
+        self.acknowledged: dict[str, str] = {}  # the uuid that went with each name
 
     # --- who follows --------------------------------------------------------------------------
 
@@ -343,10 +361,61 @@ class Everything(RuleBasedStateMachine):
         """With its state it goes on where it was; without, some devices are back at once."""
         self.simulation.stop(orderly=orderly)
         self.simulation.run(down)
-        self.simulation.start(port, keep=keep)
-        self._disturb()
+        self._start(port, keep=keep)
         self._register_some(number)
         self.simulation.run(pause)
+
+    def _start(self, port: int, *, keep: bool) -> None:
+        epoch, at = self.simulation.core.epoch, self.simulation.published[-1:]
+        self.simulation.start(port, keep=keep)
+        self._disturb()
+        if keep:
+            self._all_is_as_it_was(epoch, at)
+            for device in self.registered.values():  # its lease starts anew
+                device.reached = device.granted = self.simulation.now
+        else:
+            self.acknowledged.clear()
+
+    @precondition(lambda self: self.simulation.running)
+    @rule(
+        step=st.sampled_from(Step),
+        addr=ADDRS,
+        name=NAMES,
+        leave=st.booleans(),
+        down=st.sampled_from([0.0, 0.0, DELAY, 5.0]),
+        pause=PAUSES,
+    )
+    def the_registry_is_killed(
+        self, step: Step, addr: str, name: str, leave: bool, down: float, pause: float
+    ) -> None:
+        """Between two steps of what it does for a request; then it starts with its journal."""
+        simulation = self.simulation
+        simulation.journal.die_after = step
+        if leave and self.acknowledged:
+            leaves = min(self.acknowledged)
+            request = encode_request(Unregister(self.acknowledged[leaves]))
+        else:
+            request = encode_request(Register("arm", addr, name, alive_timeout=LONG))
+        assert simulation.answer(request) is None
+        simulation.run(down)
+        self._start(5556, keep=True)
+        simulation.run(pause)
+
+    @precondition(lambda self: self.simulation.running)
+    @rule(addr=ADDRS, name=NAMES, pause=PAUSES)
+    def the_disk_is_full(self, addr: str, name: str, pause: float) -> None:
+        """What cannot be kept is refused, and has not happened; even leases do not end."""
+        simulation = self.simulation
+        before = simulation.core.seq, simulation.core.devices
+        simulation.journal.full = True
+        reply = simulation.request(Register("arm", addr, name, alive_timeout=LONG))
+        simulation.run(pause)
+        refused = isinstance(reply, ErrorReply) and reply.code == "UNAVAILABLE"
+        promise("P10", refused, f"acknowledged and not kept: {reply}")
+        after = simulation.core.seq, simulation.core.devices
+        promise("P10", before == after, f"not kept, and yet {after}")
+        simulation.journal.full = False
+        simulation.run(STALL)  # leases that should have ended do now
 
     def _disturb(self) -> None:
         for observer in self.followed:
@@ -354,9 +423,15 @@ class Everything(RuleBasedStateMachine):
 
     # --- the promises ---------------------------------------------------------------------------
 
-    def _publish(self, event: Event) -> None:
+    def _happened(self, event: Event) -> None:
         self.truth.publish(event)
         self.published.append((self.simulation.now, event))
+        if isinstance(event, Removed):
+            self.acknowledged.pop(event.device.name, None)
+
+    def _acknowledged(self, reply: Reply) -> None:
+        if isinstance(reply, RegisterAck):
+            self.acknowledged[reply.name] = reply.uuid
 
     def _nobody_expires_early(self, event: Event) -> None:
         """P8: whoever's renewal reached the registry in time stays."""
@@ -375,6 +450,30 @@ class Everything(RuleBasedStateMachine):
             end - max(begin, time) for begin, end in self.simulation.away if end - begin >= at_least
         ]
         return sum(max(0.0, span) for span in spans)
+
+    def _all_is_as_it_was(self, epoch: str, published: list[Event]) -> None:
+        """P10: a registry with its journal goes on as if it had paused."""
+        if "P10" not in self.promises:
+            return
+        core = self.simulation.core
+        promise("P10", core.epoch == epoch, "another epoch")
+        seq = published[0].seq if published and published[0].epoch == epoch else 0
+        promise("P10", core.seq == seq, f"it goes on at {core.seq}, not {seq}")
+        devices = self.truth.devices(Cursor(epoch, seq))
+        promise("P10", core.devices == devices, f"{core.devices} and not {devices}")
+        for name, uuid in self.acknowledged.items():
+            known = core._registrations.by_uuid.get(uuid)
+            kept = known is not None and known.device.name == name
+            promise("P10", kept, f"{name} was acknowledged with {uuid}; now that is {known}")
+            assert known is not None
+            left = core._leases.left(uuid, self.simulation.now)
+            promise("P10", left == known.lease, f"{name} has {left} s left of {known.lease} s")
+
+    def _is_kept(self, message: StreamMessage) -> None:
+        """P10: nobody hears of what a restart could undo."""
+        if isinstance(message, Added | Removed) and "P10" in self.promises:
+            kept = self.truth.event(message.epoch, message.seq) == message
+            promise("P10", kept, f"published, and not kept: {message}")
 
     @invariant()
     def p8_the_silent_are_gone(self) -> None:

@@ -3,12 +3,15 @@
 import pytest
 
 from devicewatch.registry.core import RegistryCore
+from devicewatch.registry.service import Service
 from devicewatch.subscribers.mirror import Mirror
 
 from . import broken
 from .machine import Everything, play
 from .soak import soak
 from .validators import BrokenPromise
+
+PARTS = {"mirror": Mirror, "core": RegistryCore, "service": Service}
 
 
 def test_every_promise_is_kept() -> None:
@@ -30,12 +33,17 @@ def test_every_promise_is_kept() -> None:
         ("P8", broken.TakesItsOwnAbsenceForTheirs, 20),
         ("P8", broken.NeverLetsGo, 8),
         ("P9", broken.LetsTwoShareAnAddress, 2),
+        ("P10", broken.GivesOutNewSecrets, 1),
+        ("P10", broken.GoesOnWithOldLeases, 1),
+        ("P10", broken.CountsAnew, 1),
+        ("P10", broken.PublishesFirst, 1),
+        ("P10", broken.AcknowledgesWhatIsNotKept, 1),
     ],
 )
 def test_a_breach_is_noticed(
-    name: str, variant: type[Mirror] | type[RegistryCore], seed: int
+    name: str, variant: type[Mirror | RegistryCore | Service], seed: int
 ) -> None:
-    part = "mirror" if issubclass(variant, Mirror) else "core"
+    part = next(part for part, kind in PARTS.items() if issubclass(variant, kind))
     machine = type(variant.__name__, (Everything,), {part: variant, "promises": (name,)})
     with pytest.raises(BrokenPromise, match=f"^{name}: "):
         play(machine, examples=1000, steps=40, find=True, seed=seed)

@@ -43,7 +43,8 @@ from devicewatch.events.messages import (
 )
 from devicewatch.events.protocol import MAX_INTEGER, MAX_PAGE, PROTOCOL_VERSION, Reason
 from devicewatch.events.records import Added, Device, Event, Removed, Tick
-from devicewatch.registry.core import GREETING_INTERVAL, CoreSettings, RegistryCore
+from devicewatch.registry.core import GREETING_INTERVAL, RETRY, CoreSettings, RegistryCore
+from devicewatch.registry.journal import MemoryJournal
 
 EPOCH = "epoch-1"
 TICK_INTERVAL = 1.0
@@ -73,7 +74,7 @@ class Held:
 
     device: Device
     uuid: str
-    lease: float
+    lease: float  # its length, in seconds
     deadline: float
     request: Register
 
@@ -99,15 +100,24 @@ class CoreBesideAModel(RuleBasedStateMachine):
     )
     def the_registry_starts(self, start: float, history: int) -> None:
         numbers = count(1)
-        self._core = RegistryCore(
-            EPOCH,
-            start,
-            CoreSettings(tick_interval=TICK_INTERVAL, history=history, events_port=5556),
-            new_uuid=lambda: f"uuid-{next(numbers)}",
-        )
+        self._new_uuid = lambda: f"uuid-{next(numbers)}"
         self._history = history
-        self._started = self._now = start
-        self._next_tick = start + TICK_INTERVAL
+        self._journal = MemoryJournal()
+        self._now = start
+        self._start()
+
+    def _start(self) -> None:
+        past = self._journal.load(EPOCH, self._history)
+        self._core = RegistryCore(
+            past.epoch,
+            self._now,
+            CoreSettings(tick_interval=TICK_INTERVAL, history=self._history, events_port=5556),
+            new_uuid=self._new_uuid,
+        )
+        self._core.restore(past, self._now)
+        self._core.wall_offset = self._wall_offset
+        self._started = self._now
+        self._next_tick = self._now + TICK_INTERVAL
 
     # --- the model ------------------------------------------------------------------------------
 
@@ -133,7 +143,7 @@ class CoreBesideAModel(RuleBasedStateMachine):
             registered_at=self._time_of_day,
             metadata={} if request.metadata is None else request.metadata,
         )
-        lease = 20.0 if request.alive_timeout is None else request.alive_timeout
+        lease = length_of_lease(request)
         held = Held(device, uuid, lease, self._now + lease, request)
         self._present.append(held)
         self._published.append(Added(EPOCH, self._seq + 1, self._time_of_day, device))
@@ -149,6 +159,7 @@ class CoreBesideAModel(RuleBasedStateMachine):
         for held in list(self._present):
             if held.device.addr == request.addr:
                 if same_instance(request, held.request) and asks_for_the_same(request, held):
+                    held.lease = length_of_lease(request)
                     held.deadline = self._now + held.lease
                     return held
                 self._model_leave(held, Reason.REPLACED)
@@ -164,8 +175,14 @@ class CoreBesideAModel(RuleBasedStateMachine):
 
     def _ask(self, request: Request) -> tuple[Reply, list[Event]]:
         reply, events = self._core.handle(request, self._now)
+        self._keep()
         self._fold(events)
         return reply, events
+
+    def _keep(self) -> None:
+        change = self._core.change
+        if change is not None:
+            self._journal.append(change)
 
     def _fold(self, events: list[Event]) -> None:
         """Follow the events like a subscriber, and hold each to its promises on the way."""
@@ -254,6 +271,7 @@ class CoreBesideAModel(RuleBasedStateMachine):
         uuid = self._some_uuid(data)
         held = self._holder_of(uuid)
         if held is not None:
+            held.lease = alive_timeout
             held.deadline = self._now + alive_timeout
 
         assert self._ask(CheckAlive(uuid, alive_timeout)) == (
@@ -286,6 +304,7 @@ class CoreBesideAModel(RuleBasedStateMachine):
         before = self._seq
         due = {held.device.revision: held for held in self._present if held.deadline <= self._now}
         events = self._core.expire(self._now)
+        self._keep()
         self._fold(events)
         for event in events:
             assert event.device.revision in due, "P8: nothing expires early"
@@ -295,6 +314,64 @@ class CoreBesideAModel(RuleBasedStateMachine):
         assert events == self._published[before:]
         self._tick()
         assert self._core.next_deadline() > self._now
+
+    # --- the journal ----------------------------------------------------------------------------
+
+    @rule(request=REQUESTS)
+    def a_registration_cannot_be_kept(self, request: Register) -> None:
+        self._is_not_kept(request)
+
+    @precondition(lambda self: self._present)
+    @rule(data=st.data(), alive_timeout=TIMEOUTS)
+    def what_someone_changes_cannot_be_kept(
+        self, data: st.DataObject, alive_timeout: float
+    ) -> None:
+        held = data.draw(st.sampled_from(self._present))
+        requests: list[Request] = [
+            Unregister(held.uuid),
+            CheckAlive(held.uuid, held.lease + alive_timeout),
+            attrs.evolve(held.request, name="", instance="another", displace=True),
+        ]
+        self._is_not_kept(data.draw(st.sampled_from(requests)))
+
+    def _is_not_kept(self, request: Request) -> None:
+        """The invariants see whether anything of it has remained."""
+        reply, events = self._core.handle(request, self._now)
+        if self._core.change is not None:
+            self._core.revert()
+            assert self._core.change is None
+        else:
+            assert not events
+            self._renewed_all_the_same(reply)
+
+    def _renewed_all_the_same(self, reply: Reply) -> None:
+        """What needs no keeping has happened: somebody's lease was renewed."""
+        if isinstance(reply, RegisterAck):
+            held = self._holder_of(reply.uuid)
+            assert held is not None
+            held.deadline = self._now + held.lease
+
+    @rule()
+    def the_end_of_leases_cannot_be_kept(self) -> None:
+        due = [held for held in self._present if held.deadline <= self._now]
+        events = self._core.expire(self._now)
+        assert (self._core.change is not None) == bool(due)
+        assert len(events) == len(due)
+        self._core.revert()
+        for held in due:
+            held.deadline = self._now + RETRY
+
+    @rule()
+    def the_registry_starts_again(self) -> None:
+        self._journal.close()
+        self._start()
+        self._last_tick, self._greet_at = -math.inf, math.inf
+        kept = self._published[-self._history :] if self._history else []
+        self._latest_time = kept[-1].time if kept else -math.inf
+        for held in self._present:
+            held.deadline = self._now + held.lease
+
+    # --- time, still ----------------------------------------------------------------------------
 
     @rule()
     def a_tick_may_be_due(self) -> None:
@@ -411,9 +488,9 @@ class CoreBesideAModel(RuleBasedStateMachine):
 
     @invariant()
     def nothing_is_left_of_those_who_left(self) -> None:
-        core, present = self._core, len(self._present)
-        assert len(core._by_addr) == len(core._by_uuid) == len(core._by_revision) == present
-        assert present or not core._numbered._bitmaps
+        held, present = self._core._registrations, len(self._present)
+        assert len(held.by_addr) == len(held.by_uuid) == len(held._by_revision) == present
+        assert present or not held._numbered._bitmaps
 
 
 def same_instance(request: Register, other: Register) -> bool:
@@ -432,6 +509,10 @@ def asks_for_the_same(request: Register, held: Held) -> bool:
             or (request.name, request.overwrite) == (old.name, old.overwrite)
         )
     )
+
+
+def length_of_lease(request: Register) -> float:
+    return 20.0 if request.alive_timeout is None else request.alive_timeout
 
 
 def free_name(request: Register, taken: set[str]) -> str:

@@ -345,7 +345,7 @@ def test_no_uuid_or_instance_is_in_what_others_get_to_see(core: RegistryCore) ->
 
 def test_the_registry_does_not_show_secrets_when_it_is_printed(core: RegistryCore) -> None:
     register(core, wish(instance="secret"))
-    registration = str(core._by_name)
+    registration = str(core._registrations.by_name)
 
     assert "tcp://a" in registration
     assert "uuid-1" not in registration

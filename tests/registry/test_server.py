@@ -17,7 +17,6 @@ from devicewatch.events.protocol import MAX_FRAME_BYTES, MAX_REQUEST_BYTES
 from devicewatch.events.sockets import Bell
 from devicewatch.registry import DeviceRegistry
 from devicewatch.registry.core import GREETING_INTERVAL, RegistryCore
-from devicewatch.registry.loop import Loop
 from tests.support.live import PATIENCE, RawClient, raw_client, raw_subscriber, wait_until
 
 Context = zmq.Context[zmq.Socket[bytes]]
@@ -461,38 +460,6 @@ def test_a_fault_of_the_registry_itself_is_answered_too(
         patch.setattr(core, "_info", lambda now: 1 / 0)
         assert client.ask("INFO", {})["payload"]["code"] == "INTERNAL"
     assert client.ask("INFO", {})["event"] == "INFO"
-
-
-# --- order -------------------------------------------------------------------------------------
-
-
-class _Recorder:
-    """Stands in for both sockets and writes down what is sent, in order."""
-
-    def __init__(self, *requests: bytes) -> None:
-        self.requests = list(requests)
-        self.sent: list[str] = []
-
-    def recv_multipart(self, flags: int) -> list[bytes]:
-        if not self.requests:
-            raise zmq.Again
-        return [self.requests.pop(0)]
-
-    def send(self, reply: bytes) -> None:
-        self.sent.append(json.loads(reply)["event"])
-
-    def send_multipart(self, frames: list[bytes]) -> None:
-        self.sent.append(frames[0].decode())
-
-
-def test_events_are_published_before_the_reply() -> None:
-    request = b'{"event":"REGISTER","payload":{"device_type":"a","addr":"b","name":"c"}}'
-    sockets = _Recorder(request, request)
-    loop = Loop.__new__(Loop)
-    loop._core = RegistryCore("epoch", 0.0)
-    loop._requests = loop._stream = cast(Any, sockets)
-    assert loop._serve_waiting()
-    assert sockets.sent == ["added", "REGISTER_ACK", "removed", "added", "REGISTER_ACK"]
 
 
 # --- stopping (P13) ----------------------------------------------------------------------------

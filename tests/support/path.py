@@ -25,7 +25,9 @@ import zmq
 from devicewatch.registry import loop as loop_module
 from devicewatch.registry.core import CoreSettings, RegistryCore
 from devicewatch.registry.fairness import LOOK, TOLERANCE
+from devicewatch.registry.journal import MemoryJournal
 from devicewatch.registry.loop import Loop
+from devicewatch.registry.service import Service
 
 STEP = 0.00002
 """Seconds that the registry needs for one request."""
@@ -120,6 +122,7 @@ class World:
             "poller": self,
             "away_logged": math.inf,
             "has_slept": True,
+            "service": Service(self.core, MemoryJournal(), self._loop._publish),
         }.items():
             setattr(self._loop, f"_{name}", value)
 

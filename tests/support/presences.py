@@ -277,7 +277,7 @@ class Lab:
 
     def holder(self, addr: str) -> str | None:
         """The instance registered from an address."""
-        registration = self.core._by_addr.get(addr)
+        registration = self.core._registrations.by_addr.get(addr)
         return None if registration is None else registration.request.instance
 
     def replaced(self) -> int:

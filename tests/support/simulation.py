@@ -19,14 +19,16 @@ from typing import Any, Final
 
 import attrs
 
-from devicewatch.events.codec import decode_reply, decode_request, encode_reply, encode_request
+from devicewatch.events.codec import decode_reply, encode_request
 from devicewatch.events.messages import Register, RegisterAck, Reply, Request, Unregister
 from devicewatch.events.protocol import DEFAULT_HISTORY
-from devicewatch.events.records import Added, Event, Removed, StreamMessage
+from devicewatch.events.records import Event, StreamMessage
 from devicewatch.registry.core import CoreSettings, RegistryCore
+from devicewatch.registry.service import Service
 from devicewatch.subscribers.mirror import Mirror
 
 from .follower import Follower, Link
+from .mortal import Death, MortalJournal, Step
 
 URL: Final = "tcp://registry:5555"
 WALL_OFFSET: Final = 1_700_000_000.0
@@ -42,15 +44,19 @@ class Simulation:
         delay: Seconds that whatever is sent takes to arrive.
         history: How many events the registry keeps for replay.
         new_core: Makes the registry; takes what `RegistryCore` takes.
+        service: What serves it.
 
     Attributes:
         now: Seconds on everybody's monotonic clock.
-        core: The registry; a new one after each restart, unless it kept its state.
+        core: The registry; a new one after each restart.
+        journal: What it has kept; a new one after a restart without it.
         up: Whether it runs.
         away: The time spans in which it stood still, or was down and kept its state.
         followers: Everyone who follows it.
         published: Every event so far, of all epochs.
-        on_publish: Who is told of each event.
+        on_event: Who is told of each event, once it has been kept.
+        on_publish: Who is told of each message of the stream.
+        on_answer: Who is told of each reply that has left the registry.
     """
 
     def __init__(
@@ -59,16 +65,20 @@ class Simulation:
         delay: float = 0.01,
         history: int = DEFAULT_HISTORY,
         new_core: type[RegistryCore] = RegistryCore,
+        service: type[Service] = Service,
     ) -> None:
         self.now = 1000.0
         self.up = True
         self.away: list[tuple[float, float]] = []
         self.followers: list[Follower] = []
         self.published: list[Event] = []
-        self.on_publish: list[Callable[[Event], None]] = [self.published.append]
+        self.on_event: list[Callable[[Event], None]] = [self.published.append]
+        self.on_publish: list[Callable[[StreamMessage], None]] = []
+        self.on_answer: list[Callable[[Reply], None]] = []
         self.wall_offset = WALL_OFFSET
         self._settings = CoreSettings(tick_interval=tick_interval, history=history)
         self._new = new_core
+        self._new_service = service
         self._delay = delay
         self._still_since: float | None = None
         self._served_at = self.now
@@ -77,7 +87,8 @@ class Simulation:
         self._uuids = count(1)
         self._agenda: list[tuple[float, int, Callable[[], None]]] = []
         self._order = count()
-        self.core = self._new_core(5556)
+        self.journal = MortalJournal(self._tell)
+        self._start(5556)
 
     # --- the registry -------------------------------------------------------------------------
 
@@ -114,12 +125,14 @@ class Simulation:
         self._still_since = self.now
 
     def start(self, events_port: int = 5556, *, keep: bool = False) -> None:
-        """A registry starts, knowing nothing of the one before, or, with `keep`, everything."""
+        """A registry starts, with the journal of the one before, or, unless `keep`, a new one."""
         assert self._still_since is not None
+        self.journal.close()
         if keep:
             self.away.append((self._still_since, self.now))
         else:
-            self.core = self._new_core(events_port)
+            self.journal = MortalJournal(self._tell)
+        self._start(events_port)
         self._still_since = None
         self.up = True
         self._go_on()
@@ -149,20 +162,25 @@ class Simulation:
         """A request has reached the registry's socket."""
         if self.running:
             reply = self.answer(frame)
-            assert reply is not None
-            respond(reply)
+            if reply is not None:
+                respond(reply)
         elif self.up:
             self._waiting.append((frame, respond))
 
     def answer(self, frame: bytes) -> bytes | None:
-        """The registry's reply to a request; None if it is down."""
+        """The registry's reply to a request; None if it is down, or dies of it."""
         if not self.up:
             return None
         self.core.attend(self.now)
-        reply, events = self.core.handle(decode_request([frame]), self.now)
-        for event in events:
-            self._publish(event)
-        return encode_reply(reply)
+        try:
+            reply = self._service.answer([frame], self.now)
+            self.journal.may_die(Step.ANSWERED)
+        except Death:
+            self.stop(orderly=False)
+            return None
+        for tell in self.on_answer:
+            tell(decode_reply([reply]))
+        return reply
 
     def greet(self, events_url: str) -> None:
         """Someone has subscribed."""
@@ -174,16 +192,18 @@ class Simulation:
         """Where it publishes."""
         return f"tcp://registry:{self.core.settings.events_port}"
 
-    def _new_core(self, events_port: int) -> RegistryCore:
-        core = self._new(
-            f"epoch-{next(self._lives)}",
+    def _start(self, events_port: int) -> None:
+        past = self.journal.load(f"epoch-{next(self._lives)}", self._settings.history)
+        self.core = self._new(
+            past.epoch,
             self.now,
             attrs.evolve(self._settings, events_port=events_port),
             new_uuid=lambda: f"uuid-{next(self._uuids)}",
             watchful=True,
         )
-        core.wall_offset = self.wall_offset
-        return core
+        self.core.restore(past, self.now)
+        self.core.wall_offset = self.wall_offset
+        self._service = self._new_service(self.core, self.journal, self._publish)
 
     def _go_on(self) -> None:
         self.core.attend(self.now)
@@ -191,32 +211,38 @@ class Simulation:
         for frame, respond in waiting:
             self.receive(frame, respond)
 
+    def _tell(self, event: Event) -> None:
+        for tell in self.on_event:
+            tell(event)
+
     def _publish(self, message: StreamMessage) -> None:
-        if isinstance(message, Added | Removed):
-            for tell in self.on_publish:
-                tell(message)
+        for tell in self.on_publish:
+            tell(message)
         for follower in self.followers:
             follower.hear(message)
+        self.journal.may_die(Step.PUBLISHED)
 
     def _serve(self) -> None:
         """A round of the registry's loop."""
         self._served_at = self.now
         self.core.wall_offset = self.wall_offset
         self.core.attend(self.now)
-        while self._let_leases_end():
-            continue
-        if tick := self.core.tick(self.now):
-            self._publish(tick)
+        try:
+            while self._let_leases_end():
+                continue
+            if tick := self.core.tick(self.now):
+                self._publish(tick)
+        except Death:
+            self.stop(orderly=False)
 
     def _let_leases_end(self) -> bool:
         """Whether there may be more. Nothing waits, so a marker comes back at once."""
-        events = self.core.expire(self.now)
-        for event in events:
-            self._publish(event)
+        before = self.core.seq
+        self._service.expire(self.now, drained=True)
         number = self.core.marker_to_send()
         if number is not None:
             self.core.marker_read(number)
-        return bool(events) or number is not None
+        return self.core.seq > before or number is not None
 
     # --- those who follow it ------------------------------------------------------------------
 

@@ -1,0 +1,101 @@
+"""What becomes of a request, and of time that passes: durable, then published, then replied.
+
+This order is what P10 rests on. Whoever has a reply may rely on the change, since it has been
+kept; and nobody hears of an event that a restart could undo. Where the journal cannot keep a
+change, it is taken back: state, journal and stream agree, and the reply is an `ERROR` that says so.
+A change that was kept, but not published before the registry was killed, is in the history that the
+next run begins with, where watchers find it.
+
+It has no socket and reads no clock: `loop` does that, and so do tests that let it die at each step.
+"""
+
+from collections.abc import Callable, Sequence
+
+from ..events.codec import decode_request, encode_reply, request_name
+from ..events.errors import JournalError, MessageError
+from ..events.logs import get_logger
+from ..events.messages import ErrorReply, Reply, Request
+from ..events.protocol import ErrorCode
+from ..events.records import Event, StreamMessage
+from .core import RegistryCore
+from .journal import Journal
+
+log = get_logger(__name__)
+
+
+class Service:
+    """Serves requests, and lets leases end.
+
+    Args:
+        core: Decides.
+        journal: Keeps what the core has changed.
+        publish: Sends a message to all subscribers.
+    """
+
+    def __init__(
+        self, core: RegistryCore, journal: Journal, publish: Callable[[StreamMessage], None]
+    ) -> None:
+        self._core = core
+        self._journal = journal
+        self._publish = publish
+        self._refused = 0  # changes that could not be kept, since the last one that was
+
+    def answer(self, frames: Sequence[bytes], now: float) -> bytes:
+        """Serve one request, whatever it is, and give the one frame of its reply.
+
+        Raises:
+            Exception: The journal does not know what it has kept; the registry has to stop.
+        """
+        try:
+            request = decode_request(frames)
+        except MessageError as error:
+            log.warning("bad request", code=error.code, req_event=error.req_event, why=str(error))
+            return encode_reply(ErrorReply(error.req_event, error.code, str(error)))
+        return encode_reply(self._serve(request, now))
+
+    def expire(self, now: float, *, drained: bool) -> None:
+        """Remove devices whose lease has ended for sure; see `RegistryCore.expire`.
+
+        Raises:
+            Exception: As in `answer`.
+        """
+        events = self._core.expire(now, drained=drained)
+        if self._keep() is None:
+            self._publish_all(events)
+
+    def _serve(self, request: Request, now: float) -> Reply:
+        try:
+            reply, events = self._core.handle(request, now)
+        except Exception:
+            # Our own fault, but one request's: the next one must be served (P11).
+            log.exception("a request failed inside the registry")
+            self._core.revert()
+            return ErrorReply(None, ErrorCode.INTERNAL, "the registry failed; see its log")
+        error = self._keep()
+        if error is not None:
+            why = f"the registry cannot keep this, and nothing has changed: {error}"
+            return ErrorReply(request_name(request), ErrorCode.UNAVAILABLE, why)
+        self._publish_all(events)
+        return reply
+
+    def _keep(self) -> JournalError | None:
+        """Have the core's change kept, or take it back and say why."""
+        change = self._core.change
+        if change is None:
+            return None
+        try:
+            self._journal.append(change)
+        except JournalError as error:
+            self._core.revert()
+            if not self._refused:
+                log.error("changes cannot be kept, and are refused until they can", why=str(error))
+            self._refused += 1
+            return error
+        if self._refused:
+            log.warning("changes are kept again", refused=self._refused)
+            self._refused = 0
+        return None
+
+    def _publish_all(self, events: Sequence[Event]) -> None:
+        for event in events:
+            self._publish(event)

@@ -1,0 +1,78 @@
+"""A journal in memory, and registries that go on with it."""
+
+import pytest
+import zmq
+
+from devicewatch.events import Added, JournalError, Removed
+from devicewatch.registry import (
+    AliveCheckState,
+    DeviceRegistry,
+    Journal,
+    MemoryJournal,
+    register_device,
+    send_alive_check,
+)
+from devicewatch.registry.journal import Past
+from devicewatch.subscribers import Watcher
+from tests.conftest import TICK
+
+Context = zmq.Context[zmq.Socket[bytes]]
+
+
+def start(context: Context, journal: Journal, *ports: str, history: int = 100) -> DeviceRegistry:
+    port, events_port = ports or ("0", "0")
+    registry = DeviceRegistry(
+        context,
+        addr="127.0.0.1",
+        port=port,
+        events_port=events_port,
+        history=history,
+        tick_interval=TICK,
+        journal=journal,
+    )
+    registry.start()
+    return registry
+
+
+def test_a_new_journal_begins_with_the_epoch_that_it_is_given() -> None:
+    journal = MemoryJournal()
+    assert journal.load("e", 5) == Past("e")
+    journal.close()
+    assert journal.load("another", 5) == Past("e")
+
+
+def test_one_registry_at_a_time_has_it(context: Context) -> None:
+    journal = MemoryJournal()
+    first = start(context, journal)
+    with pytest.raises(JournalError, match="belongs to another registry"):
+        start(context, journal)
+    first.stop()
+    start(context, journal).stop()
+
+
+def test_a_registry_goes_on_where_the_one_before_has_stopped(context: Context) -> None:
+    first = start(context, MemoryJournal())
+    ports = first.port, first.events_port
+    _, uuid = register_device(context, "camera", "tcp://a:1", "cam", first.url)
+    with Watcher(first.url, context=context) as watcher:
+        assert watcher.get(5) is not None
+        first.stop()
+        second = start(context, first.journal, *ports)
+        assert second.devices == {"cam": ("camera", "tcp://a:1")}
+        assert send_alive_check(context, uuid, second.url) is AliveCheckState.ok
+        register_device(context, "arm", "tcp://b:1", "arm", second.url)
+        event = watcher.get(10)
+        assert isinstance(event, Added)
+        assert (event.device.name, event.seq, event.origin) == ("arm", 2, "live")
+        second.stop()
+
+
+def test_a_shorter_history_keeps_the_latest_events(context: Context) -> None:
+    first = start(context, MemoryJournal())
+    for name in "abc":
+        register_device(context, "camera", f"tcp://{name}:1", name, first.url)
+    first.stop()
+    past = first.journal.load("", 2)
+    assert [event.seq for event in past.events] == [2, 3]
+    assert [held.device.name for held in past.registrations] == ["a", "b", "c"]
+    assert not any(isinstance(event, Removed) for event in past.events)
