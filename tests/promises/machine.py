@@ -5,6 +5,7 @@ looked after all the while: P1 to P4, P7 and P9 by the validators, which judge w
 yields, and P5, P6 and P8 here, where the clock is.
 """
 
+import math
 import sys
 from collections.abc import Container
 from typing import Any, Final
@@ -467,7 +468,8 @@ class Everything(RuleBasedStateMachine):
             promise("P10", kept, f"{name} was acknowledged with {uuid}; now that is {known}")
             assert known is not None
             left = core._leases.left(uuid, self.simulation.now)
-            promise("P10", left == known.lease, f"{name} has {left} s left of {known.lease} s")
+            whole = math.isclose(left, known.lease)
+            promise("P10", whole, f"{name} has {left} s left of {known.lease} s")
 
     def _is_kept(self, message: StreamMessage) -> None:
         """P10: nobody hears of what a restart could undo."""
