@@ -33,6 +33,7 @@ from ..subscribers.watch import Watcher
 from . import display
 from .announce import Announcement, announce
 from .demo import run_demo
+from .journal_cli import journal
 from .requester import query_devices, query_info
 from .server import DeviceRegistry
 from .signals import Signals
@@ -86,6 +87,9 @@ def main() -> None:
     shows both at work.
     """
     display.configure_logs()
+
+
+main.add_command(journal)
 
 
 @main.command()
