@@ -8,20 +8,23 @@ from .client import (
     send_alive_check,
     unregister_device,
 )
-from .journal import Journal, MemoryJournal
+from .journal import Durability, Journal, MemoryJournal
 from .presence import PresenceState, PresenceStatus
 from .requester import query_devices, query_info
 from .server import DeviceRegistry
+from .sqlite import SqliteJournal
 
 __all__ = [
     "AliveCheckState",
     "Announcement",
     "AsyncAnnouncement",
     "DeviceRegistry",
+    "Durability",
     "Journal",
     "MemoryJournal",
     "PresenceState",
     "PresenceStatus",
+    "SqliteJournal",
     "aannounce",
     "announce",
     "query_devices",

@@ -10,9 +10,11 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
+from pathlib import Path
 from typing import Any, Final
 
 import click
+from platformdirs import user_state_path
 
 from ..events.errors import DevicewatchError, RegistryUnreachable
 from ..events.protocol import (
@@ -33,10 +35,12 @@ from ..subscribers.watch import Watcher
 from . import display
 from .announce import Announcement, announce
 from .demo import run_demo
+from .journal import Durability
 from .journal_cli import journal
 from .requester import query_devices, query_info
 from .server import DeviceRegistry
 from .signals import Signals
+from .sqlite import SqliteJournal
 
 CONNECT_TIMEOUT: Final = 5.0
 """Seconds after which a command takes the registry for unreachable."""
@@ -130,11 +134,51 @@ main.add_command(journal)
     type=_Seconds(MIN_TICK_INTERVAL, MAX_TICK_INTERVAL),
     help="Time between two signs of life.",
 )
-def serve(bind: str, port: str, events_port: str, history: int, tick: float) -> None:
-    """Run the registry until Ctrl-C or SIGTERM."""
+@click.option(
+    "--journal",
+    "journal_path",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where to keep who is registered.  [default: one for each port, in your state directory; "
+    "none with --port 0]",
+)
+@click.option("--no-journal", is_flag=True, help="Keep nothing: a restart forgets everybody.")
+@click.option(
+    "--durability",
+    default=Durability.PROCESS.value,
+    show_default=True,
+    type=click.Choice([durability.value for durability in Durability]),
+    help="What each change is to survive: the end of the process, or a power cut as well, for "
+    "which it has to wait for the disk.",
+)
+def serve(
+    bind: str,
+    port: str,
+    events_port: str,
+    history: int,
+    tick: float,
+    journal_path: Path | None,
+    no_journal: bool,
+    durability: str,
+) -> None:
+    """Run the registry until Ctrl-C or SIGTERM.
+
+    Started again, it goes on with the devices that it had.
+    """
+    if journal_path is not None and no_journal:
+        raise click.UsageError("--journal and --no-journal exclude each other")
     display.configure_logs(logging.INFO)
+    if journal_path is None and not no_journal:
+        journal_path = default_journal(port)
     registry = DeviceRegistry(
-        addr=bind, port=port, events_port=events_port, history=history, tick_interval=tick
+        addr=bind,
+        port=port,
+        events_port=events_port,
+        history=history,
+        tick_interval=tick,
+        journal=None
+        if journal_path is None
+        else SqliteJournal(journal_path, durability=Durability(durability)),
     )
     with Signals() as signals, contextlib.ExitStack() as stack:
         stack.callback(registry.stop)
@@ -145,6 +189,13 @@ def serve(bind: str, port: str, events_port: str, history: int, tick: float) -> 
         signals.wait(lambda: not registry.is_alive())
         if not signals.received:
             raise click.ClickException("the registry stopped by itself; its log says why")
+
+
+def default_journal(port: str) -> Path | None:
+    """Where `serve` keeps the journal of a port unless it is told; None for any free port."""
+    if not port.isdigit() or int(port) == 0:
+        return None
+    return user_state_path("devicewatch") / f"registry-{int(port)}.journal"
 
 
 @main.command("list")

@@ -116,6 +116,12 @@ class SqliteJournal:
             except (OSError, sqlite3.Error, Uncertain) as error:
                 raise cannot_be_used(self._path, error) from None
             self._opened = opened.pop_all()
+        log.info(
+            "journal loaded",
+            journal=str(self._path),
+            devices=len(past.registrations),
+            durability=self._durability.value,
+        )
         return past
 
     def _load(self, epoch: str, history: int, opened: contextlib.ExitStack) -> Past:

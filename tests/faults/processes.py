@@ -17,7 +17,7 @@ class RegistryProcess:
     """`devicewatch serve`, in several lives at the same two ports.
 
     Args:
-        options: More for the command.
+        options: More for the command. Without `--journal` among them, it keeps nothing.
 
     Attributes:
         url: Its address.
@@ -26,7 +26,7 @@ class RegistryProcess:
 
     def __init__(self, *options: str) -> None:
         self.url = self.events_url = ""
-        self._options = options
+        self._options = options if "--journal" in options else ("--no-journal", *options)
         self._ports = ("0", "0")
         self._stack = ExitStack()
         self.command: RunningCommand
