@@ -8,7 +8,7 @@ PACKAGES := events registry subscribers
 
 NAMES := $(sort $(wildcard $(PACKAGES:=/*.py)))
 
-.PHONY: FORCE help demo test check format soak storms bench herd clean
+.PHONY: FORCE help demo test check format soak storms bench bench-journal herd clean
 
 help:
 	@echo "make demo    a registry, three devices and a watcher, for real (under 20 s)"
@@ -18,6 +18,7 @@ help:
 	@echo "make soak    every promise, through all that can happen, for MINUTES=5, from SEED=…"
 	@echo "make storms  the same on real sockets and processes, for SECONDS=60, from SEED=…"
 	@echo "make bench   requests per second at 10 and at 10,000 devices, beside a bare loop"
+	@echo "make bench-journal  what a journal costs, on the disk of FOLDER=…, and how soon it is back"
 	@echo "make herd    200 watchers of 5,000 devices lose the registry together, and come back"
 	@echo "make clean   remove what the other targets made"
 
@@ -47,6 +48,9 @@ storms: $(VENV)/installed
 
 bench: $(VENV)/installed
 	$(BIN)/python tests/benchmarks/flatness.py
+
+bench-journal: $(VENV)/installed
+	$(BIN)/python -m tests.benchmarks.journal $(FOLDER)
 
 herd: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks.herd

@@ -75,8 +75,8 @@ class Client:
 
     def fill(self, devices: int) -> None:
         for number in range(devices):
-            self._send("REGISTER", register(number))
-        self.uuids = [self._receive()["uuid"] for _ in range(devices)]
+            self.send("REGISTER", register(number))
+        self.uuids = [self.receive()["uuid"] for _ in range(devices)]
 
     def rate(self, step: Callable[["Client", int], None]) -> float:
         """Requests per second, when `step` sends each next request."""
@@ -97,16 +97,16 @@ class Client:
         return (sent - before) / passed
 
     def renew(self, number: int) -> None:
-        self._send("CHECK_ALIVE", {"uuid": self.uuids[number % len(self.uuids)]})
+        self.send("CHECK_ALIVE", {"uuid": self.uuids[number % len(self.uuids)]})
 
     def register_again(self, number: int) -> None:
         """Displaces the device at that address: two events and a reply."""
-        self._send("REGISTER", register(number % FEW))
+        self.send("REGISTER", register(number % FEW))
 
-    def _send(self, event: str, payload: dict[str, Any]) -> None:
+    def send(self, event: str, payload: dict[str, Any]) -> None:
         self._socket.send_multipart([b"", encode({"event": event, "payload": payload})])
 
-    def _receive(self) -> dict[str, Any]:
+    def receive(self) -> dict[str, Any]:
         payload: dict[str, Any] = decode(self._socket.recv_multipart()[1])["payload"]
         return payload
 
