@@ -23,8 +23,9 @@ from ..events.logs import get_logger
 from ..events.messages import ErrorReply, Reply
 from ..events.protocol import ErrorCode
 from ..events.records import StreamMessage
-from ..events.sockets import Bell, Socket, poll_timeout
+from ..events.sockets import Socket, poll_timeout
 from .core import RegistryCore
+from .doorbell import Doorbell
 from .marker import Marker
 
 _BATCH: Final = 100
@@ -47,7 +48,7 @@ class Loop:
         requests: A REP, bound.
         stream: An XPUB, bound.
         marker: Goes through `requests`.
-        bell: Wakes it up.
+        bell: Wakes it up; answered once a round.
         stopping: Ends it, once the bell has rung.
     """
 
@@ -57,13 +58,15 @@ class Loop:
         requests: Socket,
         stream: Socket,
         marker: Marker,
-        bell: Bell,
+        bell: Doorbell,
         stopping: threading.Event,
     ) -> None:
         self._core = core
         self._requests = requests
         self._stream = stream
         self._marker = marker
+        self._bell = bell
+        self._ring = (bell.fileno(), zmq.POLLIN)
         self._stopping = stopping
         self._away_logged = 0.0
         self._has_slept = True
@@ -101,8 +104,11 @@ class Loop:
         if tick := core.tick(now):
             self._publish(tick)
         if drained:
-            self._poller.poll(poll_timeout(core.next_deadline() - time.monotonic()))
+            woken_by = self._poller.poll(poll_timeout(core.next_deadline() - time.monotonic()))
+            if self._ring in woken_by:
+                self._bell.hush()
         self._has_slept = drained
+        self._bell.answer()
 
     def _log_away(self) -> None:
         seconds = self._core.away - self._away_logged

@@ -23,9 +23,10 @@ from ..events.protocol import (
     DEFAULT_TICK_INTERVAL,
     MAX_FRAME_BYTES,
 )
-from ..events.sockets import Bell, Context, Socket
+from ..events.sockets import Context, Socket
 from ..subscribers.callbacks import CallbackAdapter, DeviceCallback
 from .core import CoreSettings, RegistryCore
+from .doorbell import Doorbell
 from .loop import Loop
 from .marker import ONE_IO_THREAD, Marker
 
@@ -90,7 +91,7 @@ class DeviceRegistry(threading.Thread):
         self._requests: Socket | None = None
         self._stream: Socket | None = None
         self._marker: Marker | None = None
-        self._bell: Bell | None = None
+        self._bell: Doorbell | None = None
         self._stopping = threading.Event()
         # Not join(): interrupted by Ctrl-C, it may take the thread for ended (before Python 3.13).
         self._ended = threading.Event()
@@ -144,6 +145,20 @@ class DeviceRegistry(threading.Thread):
         """The same as `devices`."""
         return self.devices
 
+    @property
+    def seq(self) -> int:
+        """Number of the latest event, 0 before the first."""
+        return 0 if self._core is None else self._core.seq
+
+    def responds(self, timeout: float) -> bool:
+        """Whether its loop comes round within so many seconds; at once, unless it is held up.
+
+        A thread that is alive may still be stuck, in a disk that does not answer, say. False also
+        before `start` and after `stop`. Not to be called from the registry's own thread.
+        """
+        bell = self._bell
+        return bell is not None and bell.is_answered(timeout)
+
     def add_new_device_callback(self, callback: DeviceCallback) -> None:
         """Call `callback(device_type, addr, name)` for every device that registers from now on.
 
@@ -176,7 +191,7 @@ class DeviceRegistry(threading.Thread):
             raise
         stream.set(zmq.XPUB_VERBOSE, 1)
         self._ports = (_bound_port(requests), _bound_port(stream))
-        self._requests, self._stream, self._bell = requests, stream, Bell()
+        self._requests, self._stream, self._bell = requests, stream, Doorbell()
         settings = attrs.evolve(self._settings, events_port=int(self._ports[1]))
         try:
             self._marker = Marker(self._zmq_context, self._inproc[0])
