@@ -127,12 +127,15 @@ def main() -> None:
     help="Time between two signs of life.",
 )
 def serve(bind: str, port: str, events_port: str, history: int, tick: float) -> None:
-    """Run the registry until Ctrl-C or SIGTERM."""
+    """Run the registry until Ctrl-C or SIGTERM.
+
+    SIGHUP does nothing: there is nothing to reload.
+    """
     display.configure_logs(logging.INFO)
     registry = DeviceRegistry(
         addr=bind, port=port, events_port=events_port, history=history, tick_interval=tick
     )
-    with Signals() as signals, contextlib.ExitStack() as stack:
+    with Signals(outlive_hangup=True) as signals, contextlib.ExitStack() as stack:
         stack.callback(registry.stop)
         registry.start()
         click.echo(f"devicewatch registry ready at {registry.url} (events {registry.events_url})")
