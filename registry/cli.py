@@ -35,6 +35,7 @@ from .announce import Announcement, announce
 from .demo import run_demo
 from .requester import query_devices, query_info
 from .server import DeviceRegistry
+from .service_manager import ServiceManager
 from .signals import Signals
 
 CONNECT_TIMEOUT: Final = 5.0
@@ -129,7 +130,8 @@ def main() -> None:
 def serve(bind: str, port: str, events_port: str, history: int, tick: float) -> None:
     """Run the registry until Ctrl-C or SIGTERM.
 
-    SIGHUP does nothing: there is nothing to reload.
+    SIGHUP does nothing: there is nothing to reload. Under systemd it says when it is ready and that
+    it is well (see docs/service.md).
     """
     display.configure_logs(logging.INFO)
     registry = DeviceRegistry(
@@ -138,6 +140,7 @@ def serve(bind: str, port: str, events_port: str, history: int, tick: float) -> 
     with Signals(outlive_hangup=True) as signals, contextlib.ExitStack() as stack:
         stack.callback(registry.stop)
         registry.start()
+        stack.enter_context(ServiceManager(registry))
         click.echo(f"devicewatch registry ready at {registry.url} (events {registry.events_url})")
         sys.stdout.flush()
         signals.ring_after(registry.join)
