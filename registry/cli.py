@@ -39,6 +39,7 @@ from .journal import Durability
 from .journal_cli import journal
 from .requester import query_devices, query_info
 from .server import DeviceRegistry
+from .service_manager import ServiceManager
 from .signals import Signals
 from .sqlite import SqliteJournal
 
@@ -163,7 +164,9 @@ def serve(
 ) -> None:
     """Run the registry until Ctrl-C or SIGTERM.
 
-    Started again, it goes on with the devices that it had.
+    Started again, it goes on with the devices that it had (see docs/journal.md). SIGHUP does
+    nothing: there is nothing to reload. Under systemd it says when it is ready and that it is
+    well (see docs/service.md).
     """
     if journal_path is not None and no_journal:
         raise click.UsageError("--journal and --no-journal exclude each other")
@@ -180,9 +183,10 @@ def serve(
         if journal_path is None
         else SqliteJournal(journal_path, durability=Durability(durability)),
     )
-    with Signals() as signals, contextlib.ExitStack() as stack:
+    with Signals(outlive_hangup=True) as signals, contextlib.ExitStack() as stack:
         stack.callback(registry.stop)
         registry.start()
+        stack.enter_context(ServiceManager(registry))
         click.echo(f"devicewatch registry ready at {registry.url} (events {registry.events_url})")
         sys.stdout.flush()
         signals.ring_after(registry.join)

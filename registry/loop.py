@@ -20,8 +20,9 @@ import zmq
 from ..events.codec import encode_event
 from ..events.logs import get_logger
 from ..events.records import StreamMessage
-from ..events.sockets import Bell, Socket, poll_timeout
+from ..events.sockets import Socket, poll_timeout
 from .core import RegistryCore
+from .doorbell import Doorbell
 from .journal import Journal
 from .marker import Marker
 from .service import Service
@@ -47,7 +48,7 @@ class Loop:
         requests: A REP, bound.
         stream: An XPUB, bound.
         marker: Goes through `requests`.
-        bell: Wakes it up.
+        bell: Wakes it up; answered once a round.
         stopping: Ends it, once the bell has rung.
     """
 
@@ -58,7 +59,7 @@ class Loop:
         requests: Socket,
         stream: Socket,
         marker: Marker,
-        bell: Bell,
+        bell: Doorbell,
         stopping: threading.Event,
     ) -> None:
         self._core = core
@@ -66,6 +67,8 @@ class Loop:
         self._requests = requests
         self._stream = stream
         self._marker = marker
+        self._bell = bell
+        self._ring = (bell.fileno(), zmq.POLLIN)
         self._stopping = stopping
         self._away_logged = 0.0
         self._has_slept = True
@@ -102,8 +105,11 @@ class Loop:
         if tick := core.tick(now):
             self._publish(tick)
         if drained:
-            self._poller.poll(poll_timeout(core.next_deadline() - time.monotonic()))
+            woken_by = self._poller.poll(poll_timeout(core.next_deadline() - time.monotonic()))
+            if self._ring in woken_by:
+                self._bell.hush()
         self._has_slept = drained
+        self._bell.answer()
 
     def _log_away(self) -> None:
         seconds = self._core.away - self._away_logged

@@ -24,9 +24,10 @@ from ..events.protocol import (
     DEFAULT_TICK_INTERVAL,
     MAX_FRAME_BYTES,
 )
-from ..events.sockets import Bell, Context, Socket
+from ..events.sockets import Context, Socket
 from ..subscribers.callbacks import CallbackAdapter, DeviceCallback
 from .core import CoreSettings, RegistryCore
+from .doorbell import Doorbell
 from .journal import Journal, MemoryJournal
 from .loop import Loop
 from .marker import ONE_IO_THREAD, Marker
@@ -97,7 +98,7 @@ class DeviceRegistry(threading.Thread):
         self._requests: Socket | None = None
         self._stream: Socket | None = None
         self._marker: Marker | None = None
-        self._bell: Bell | None = None
+        self._bell: Doorbell | None = None
         self._stopping = threading.Event()
         # Not join(): interrupted by Ctrl-C, it may take the thread for ended (before Python 3.13).
         self._ended = threading.Event()
@@ -156,6 +157,20 @@ class DeviceRegistry(threading.Thread):
         """The same as `devices`."""
         return self.devices
 
+    @property
+    def seq(self) -> int:
+        """Number of the latest event, 0 before the first."""
+        return 0 if self._core is None else self._core.seq
+
+    def responds(self, timeout: float) -> bool:
+        """Whether its loop comes round within so many seconds; at once, unless it is held up.
+
+        A thread that is alive may still be stuck, in a disk that does not answer, say. False also
+        before `start` and after `stop`. Not to be called from the registry's own thread.
+        """
+        bell = self._bell
+        return bell is not None and bell.is_answered(timeout)
+
     def add_new_device_callback(self, callback: DeviceCallback) -> None:
         """Call `callback(device_type, addr, name)` for every device that registers from now on.
 
@@ -193,7 +208,7 @@ class DeviceRegistry(threading.Thread):
             self._marker = Marker(self._zmq_context, self._inproc[0])
             undo.callback(self._marker.close)
             self._ports = ports
-            self._requests, self._stream, self._bell = requests, stream, Bell()
+            self._requests, self._stream, self._bell = requests, stream, Doorbell()
             super().start()
             undo.pop_all()
         devices = len(self._core.devices)

@@ -15,10 +15,13 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final, Self
 
+from ..events.logs import get_logger
 from ..events.sockets import Bell
 
 ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What ends a command: Ctrl-C, `kill`, and a terminal that is closed."""
+
+log = get_logger(__name__)
 
 
 class Signals:
@@ -26,12 +29,18 @@ class Signals:
 
     For the main thread, the only one that may handle signals.
 
+    Args:
+        outlive_hangup: Whether SIGHUP, to which many services read their settings anew, ends
+            nothing and gets a line in the log.
+
     Attributes:
         received: Their numbers, in the order in which they came.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, outlive_hangup: bool = False) -> None:
         self.received: list[int] = []
+        self._outlive_hangup = outlive_hangup
+        self._hangups = 0
         self._told = 0
         self._bell = Bell()
         self._before: dict[signal.Signals, Any] = {}
@@ -58,6 +67,7 @@ class Signals:
         while len(self.received) == self._told and not done():
             self._bell.wait(seconds=86_400)
             self._bell.hush()
+            self._log_hangups()
         self._told = len(self.received)
 
     def ring_after(self, block: Callable[[], object]) -> None:
@@ -79,7 +89,16 @@ class Signals:
         return Lookout(self._bell, end)
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        self.received.append(number)
+        if self._outlive_hangup and number == signal.SIGHUP:
+            self._hangups += 1
+        else:
+            self.received.append(number)
+
+    def _log_hangups(self) -> None:
+        """Here and not in the handler, which may have interrupted whoever writes to the log."""
+        if self._hangups:
+            self._hangups = 0
+            log.info("SIGHUP: nothing to reload")
 
 
 class Lookout:

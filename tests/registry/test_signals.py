@@ -2,21 +2,26 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
 import pytest
+import zmq
 
 from devicewatch.registry import DeviceRegistry
 from devicewatch.registry.demo import RunningCommand, running
 from devicewatch.registry.signals import ENDING, Signals
-from tests.support.live import PATIENCE, free_port, let_pass, wait_until
+from devicewatch.subscribers import Watcher
+from tests.support.live import PATIENCE, free_port, let_pass, raw_client, wait_until
+
+Context = zmq.Context[zmq.Socket[bytes]]
 
 SERVE = ("serve", "--port", "0", "--events-port", "0")
 
@@ -71,6 +76,19 @@ def test_afterwards_signals_mean_what_they_did() -> None:
     with Signals():
         assert signal.getsignal(signal.SIGINT) not in before
     assert [signal.getsignal(number) for number in ENDING] == before
+
+
+def test_a_hangup_may_be_outlived() -> None:
+    done = threading.Event()
+    with Signals(outlive_hangup=True) as signals:
+        signal.raise_signal(signal.SIGHUP)
+        signals.ring_after(done.set)
+        signals.wait(done.is_set)
+        assert signals.received == []
+        signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGTERM)
+        signals.wait()
+        assert signals.received == [signal.SIGTERM]
 
 
 def test_a_lookout_calls_for_a_signal_and_not_without() -> None:
@@ -128,6 +146,48 @@ def test_a_signal_in_the_first_moment_ends_a_command(command: str) -> None:
         errors = output_of(ended)
     assert "Traceback" not in errors
     assert "Error" not in errors
+
+
+def test_a_registry_outlives_sighup_and_says_so(context: Context) -> None:
+    with running(*SERVE) as serve:
+        url = serve.next_line().split()[4]
+        with raw_client(context, url) as client:
+            client.register("tcp://a:1", "cam")
+            for count in (1, 2):
+                serve.process.send_signal(signal.SIGHUP)
+                wait_until(partial(has_lines, serve, "nothing to reload", count))
+            assert client.ask("INFO", {})["payload"]["devices"] == 1
+        serve.process.terminate()
+        assert serve.process.wait(PATIENCE) == 0
+    assert "registry stopped" in output_of(serve)
+
+
+def has_lines(command: RunningCommand, what: str, count: int) -> bool:
+    return sum(what in line for line in command.errors.copy()) == count
+
+
+def test_sigterm_ends_a_registry_within_a_second_whoever_is_connected(context: Context) -> None:
+    """Watchers, devices, a subscriber that reads nothing, a request half sent."""
+    with running(*SERVE) as serve, ExitStack() as stack:
+        ready = serve.next_line().split()
+        url, events_url = ready[4], ready[6].rstrip(")")
+        for number in range(10):
+            stack.enter_context(Watcher(url, context=context)).connect(PATIENCE)
+            stack.enter_context(raw_client(context, url)).register(f"tcp://a:{number}")
+        stalled = stack.enter_context(socket.create_connection(address_of(events_url)))
+        half = stack.enter_context(socket.create_connection(address_of(url)))
+        for connection in (stalled, half):
+            connection.settimeout(PATIENCE)
+            assert connection.recv(1)  # ZeroMQ's greeting: it has been accepted
+            connection.sendall(b"\xff\x00\x00")
+        with promptly(1.0):
+            serve.process.terminate()
+            assert serve.process.wait(PATIENCE) == 0
+
+
+def address_of(url: str) -> tuple[str, int]:
+    host, port = url.removeprefix("tcp://").split(":")
+    return host, int(port)
 
 
 @linux

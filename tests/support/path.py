@@ -122,6 +122,8 @@ class World:
             "poller": self,
             "away_logged": math.inf,
             "has_slept": True,
+            "bell": mock.Mock(),
+            "ring": None,
             "service": Service(self.core, MemoryJournal(), self._loop._publish),
         }.items():
             setattr(self._loop, f"_{name}", value)
@@ -201,11 +203,12 @@ class World:
     def time(self) -> float:
         return self.now + 1_700_000_000.0
 
-    def poll(self, milliseconds: int) -> None:
+    def poll(self, milliseconds: int) -> list[object]:
         end = self.now + milliseconds / 1000
         while self.now < end and not self.queue and not self._marker.arrived:
             self.may_stop()
             self.let_pass(max(0.0, min(self._next_due(), self._thread_wakes, end) - self.now))
+        return []  # nobody looks what it was, but for a ring
 
 
 class _Requests:
