@@ -96,15 +96,19 @@ def _check(connection: sqlite3.Connection, used: bool) -> Findings:
     problems: list[str] = []
     summary = None
     try:
-        rows = connection.execute("PRAGMA integrity_check").fetchall()
-        structure = [text.decode(errors="replace") for (text,) in rows]
-        if structure != ["ok"]:
-            problems += [f"its structure is broken: {' '.join(text.split())}" for text in structure]
+        for (text,) in connection.execute("PRAGMA integrity_check"):
+            if text != b"ok":
+                words = " ".join(text.decode(errors="replace").split())
+                problems.append(f"its structure is broken: {words}")
+    except sqlite3.DatabaseError as error:
+        problems.append(f"its structure is broken: {reason(error)}")
+    try:
         content = read(connection)
-        problems += content.problems
-        summary = _summary(content, used)
     except sqlite3.DatabaseError as error:
         problems.append(f"not all of it can be read: {reason(error)}")
+    else:
+        problems += content.problems
+        summary = _summary(content, used)
     return Findings(tuple(problems), summary)
 
 
