@@ -127,10 +127,10 @@ def _summary(content: Content, used: bool) -> Summary | None:
 
 
 def _look(path: Path, at: Callable[[sqlite3.Connection, bool], T]) -> T:
-    if not path.exists():
-        raise JournalError(f"there is no journal {path}: name a file that exists")
     log = path.with_name(path.name + "-wal")
     try:
+        if not path.exists():
+            raise _missing(path)
         logged = log.exists()
         found = _read(path, at, "mode=ro" if logged else "mode=ro&immutable=1")
         if not logged and log.exists():
@@ -148,6 +148,10 @@ def _read(path: Path, at: Callable[[sqlite3.Connection, bool], T], options: str)
             raise JournalError(f"{path} is empty: name a journal that a registry has used")
         connection.execute("BEGIN")  # all of it as of one moment
         return at(connection, used)
+
+
+def _missing(path: Path) -> JournalError:
+    return JournalError(f"there is no journal {path}: name a file that exists")
 
 
 def _cannot_be_read(path: Path, error: OSError | sqlite3.Error) -> JournalError:
