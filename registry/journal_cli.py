@@ -5,9 +5,6 @@ from pathlib import Path
 
 import attrs
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from . import display
 from .sqlite_look import Summary, check, show
@@ -92,7 +89,5 @@ def _print_summary(file: Path, summary: Summary) -> None:
         "events kept": summary.events,
         "epoch": summary.epoch,
     }
-    table = Table.grid(padding=(0, 2))
     for label, value in rows.items():
-        table.add_row(Text(label, "bold"), Text(display.printable(value)))
-    Console(highlight=False, soft_wrap=True).print(table)
+        click.echo(f"{click.style(f'{label:<15}', bold=True)}{display.printable(value)}")

@@ -96,15 +96,19 @@ def _check(connection: sqlite3.Connection, used: bool) -> Findings:
     problems: list[str] = []
     summary = None
     try:
-        rows = connection.execute("PRAGMA integrity_check").fetchall()
-        structure = [text.decode(errors="replace") for (text,) in rows]
-        if structure != ["ok"]:
-            problems += [f"its structure is broken: {' '.join(text.split())}" for text in structure]
+        for (text,) in connection.execute("PRAGMA integrity_check"):
+            if text != b"ok":
+                words = " ".join(text.decode(errors="replace").split())
+                problems.append(f"its structure is broken: {words}")
+    except sqlite3.DatabaseError as error:
+        problems.append(f"its structure is broken: {reason(error)}")
+    try:
         content = read(connection)
-        problems += content.problems
-        summary = _summary(content, used)
     except sqlite3.DatabaseError as error:
         problems.append(f"not all of it can be read: {reason(error)}")
+    else:
+        problems += content.problems
+        summary = _summary(content, used)
     return Findings(tuple(problems), summary)
 
 
@@ -123,10 +127,10 @@ def _summary(content: Content, used: bool) -> Summary | None:
 
 
 def _look(path: Path, at: Callable[[sqlite3.Connection, bool], T]) -> T:
-    if not path.exists():
-        raise JournalError(f"there is no journal {path}: name a file that exists")
     log = path.with_name(path.name + "-wal")
     try:
+        if not path.exists():
+            raise _missing(path)
         logged = log.exists()
         found = _read(path, at, "mode=ro" if logged else "mode=ro&immutable=1")
         if not logged and log.exists():
@@ -144,6 +148,10 @@ def _read(path: Path, at: Callable[[sqlite3.Connection, bool], T], options: str)
             raise JournalError(f"{path} is empty: name a journal that a registry has used")
         connection.execute("BEGIN")  # all of it as of one moment
         return at(connection, used)
+
+
+def _missing(path: Path) -> JournalError:
+    return JournalError(f"there is no journal {path}: name a file that exists")
 
 
 def _cannot_be_read(path: Path, error: OSError | sqlite3.Error) -> JournalError:
