@@ -139,7 +139,7 @@ main.add_command(journal)
     "--journal",
     "journal_path",
     metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     help="Where to keep who is registered.  [default: one for each port, in your state directory; "
     "none with --port 0]",
 )

@@ -2,9 +2,7 @@
 
 import contextlib
 import os
-import shutil
 import sqlite3
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from devicewatch.registry.sqlite import SqliteJournal, Uncertain
 from tests.support.journals import (
     EPOCH,
     Changes,
+    small_disk,
     tamper,
 )
 
@@ -236,24 +235,14 @@ def test_what_finds_no_room_is_not_kept_and_what_does_is(
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = shutil.which("mount")
-    if os.geteuid() or mount is None:
-        pytest.skip("only root can mount a small disk")
-    command = [mount, "-t", "tmpfs", "-o", "size=1M", "tmpfs", str(folder)]
-    if subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("no disk can be mounted here")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk") as folder:
+        yield folder
 
 
 @pytest.mark.parametrize("durability", Durability)
-def test_a_disk_that_is_really_full_is_no_different(
-    small_disk: Path, durability: Durability
-) -> None:
-    path, filler = small_disk / "journal", small_disk / "filler"
+def test_a_disk_that_is_really_full_is_no_different(disk: Path, durability: Durability) -> None:
+    path, filler = disk / "journal", disk / "filler"
     journal, changes = SqliteJournal(path, durability=durability), Changes()
     journal.load(EPOCH, 10_000)
     filler.write_bytes(b"x" * 400_000)
@@ -267,12 +256,12 @@ def test_a_disk_that_is_really_full_is_no_different(
     assert past.seq == changes.seq == len(past.registrations)
 
 
-def test_a_disk_without_room_for_a_journal_is_one_clear_sentence(small_disk: Path) -> None:
-    filler = small_disk / "filler"
+def test_a_disk_without_room_for_a_journal_is_one_clear_sentence(disk: Path) -> None:
+    filler = disk / "filler"
     with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while file.write(b"x" * 4_096):
             pass
-    journal = SqliteJournal(small_disk / "journal")
+    journal = SqliteJournal(disk / "journal")
     with pytest.raises(JournalError, match=r"cannot be used .*(full|space)"):
         journal.load(EPOCH, 10)
     filler.unlink()

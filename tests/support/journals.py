@@ -1,6 +1,8 @@
 """Help for tests of journals: changes such as a registry makes, and what is in a file."""
 
 import json
+import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -8,6 +10,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from devicewatch.events.messages import Register
 from devicewatch.events.protocol import Reason
@@ -150,3 +154,19 @@ def leave_a_killed_one(path: Path, number: int = 3, durability: str = "process")
     with kept_by_another(path, number, durability) as process:
         process.kill()
         process.wait()
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """A disk of one megabyte; where none can be had, the test is skipped."""
+    mount = shutil.which("mount")
+    if os.geteuid() or mount is None:
+        pytest.skip("only root can mount a small disk")
+    folder.mkdir()
+    command = [mount, "-t", "tmpfs", "-o", "size=1M", "tmpfs", str(folder)]
+    if subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("no disk can be mounted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
