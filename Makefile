@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := events registry subscribers
 
-NAMES := $(sort $(wildcard $(PACKAGES:=/*.py)))
+NAMES := $(sort $(wildcard $(PACKAGES:=/*.py) $(PACKAGES:=/*/*.py)))
 
 .PHONY: FORCE help demo test check format soak storms bench bench-journal herd clean
 

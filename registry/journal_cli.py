@@ -7,7 +7,7 @@ import attrs
 import click
 
 from . import display
-from .sqlite_look import Summary, check, show
+from .sqlite import Summary, check, show
 
 _file = click.argument("file", type=click.Path(path_type=Path))
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from devicewatch.registry import sqlite_file, sqlite_look
 from devicewatch.registry.cli import main
-from devicewatch.registry.sqlite import SqliteJournal
-from devicewatch.registry.sqlite_look import check, show
+from devicewatch.registry.sqlite import SqliteJournal, check, show
+from devicewatch.registry.sqlite import file as sqlite_file
+from devicewatch.registry.sqlite import look as sqlite_look
 from tests.support.journals import (
     EPOCH,
     Changes,

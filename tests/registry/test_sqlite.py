@@ -23,7 +23,7 @@ from devicewatch.registry.journal import (
     Past,
     Registration,
 )
-from devicewatch.registry.sqlite import TRIMMED_PER_APPEND, SqliteJournal
+from devicewatch.registry.sqlite.journal import TRIMMED_PER_APPEND, SqliteJournal
 from tests.events.strategies import devices, requests
 from tests.support.journals import (
     EPOCH,

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from devicewatch.registry import checkpoints
-from devicewatch.registry.checkpoints import Checkpoints
 from devicewatch.registry.journal import Durability, Past
-from devicewatch.registry.sqlite import CEILING_STEP, SqliteJournal, read_boot_id
+from devicewatch.registry.sqlite import checkpoints
+from devicewatch.registry.sqlite.checkpoints import Checkpoints
+from devicewatch.registry.sqlite.journal import CEILING_STEP, SqliteJournal, read_boot_id
 from tests.support.journals import (
     EPOCH,
     Changes,
@@ -102,7 +102,7 @@ def test_the_numbers_of_what_is_lost_are_not_given_out_again(path: Path, arrived
 def test_the_ceiling_is_raised_before_it_is_passed(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("devicewatch.registry.sqlite.CEILING_STEP", 10)
+    monkeypatch.setattr("devicewatch.registry.sqlite.journal.CEILING_STEP", 10)
     journal, past = start(path, "boot-1")
     changes = Changes(past)
     waits: list[str] = []

@@ -10,7 +10,7 @@ import pytest
 
 from devicewatch.events.errors import JournalError
 from devicewatch.registry.journal import Change, Durability, Past
-from devicewatch.registry.sqlite import SqliteJournal, Uncertain
+from devicewatch.registry.sqlite.journal import SqliteJournal, Uncertain
 from tests.support.journals import (
     EPOCH,
     Changes,

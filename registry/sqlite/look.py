@@ -13,9 +13,9 @@ from typing import TypeVar
 
 import attrs
 
-from ..events.errors import JournalError
-from ..events.records import Device, Event
-from .sqlite_file import Content, cannot_be_used, connect, damaged, in_use, is_ours, read, reason
+from ...events.errors import JournalError
+from ...events.records import Device, Event
+from .file import Content, cannot_be_used, connect, damaged, in_use, is_ours, read, reason
 
 T = TypeVar("T")
 

@@ -17,8 +17,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from ..events.logs import get_logger
-from .sqlite_file import connect, reason
+from ...events.logs import get_logger
+from .file import connect, reason
 
 log = get_logger(__name__)
 

@@ -32,13 +32,13 @@ from typing import Final
 import attrs
 import msgspec
 
-from ..events.codec import encode_event
-from ..events.errors import JournalError
-from ..events.logs import get_logger
-from ..events.records import Removed
+from ...events.codec import encode_event
+from ...events.errors import JournalError
+from ...events.logs import get_logger
+from ...events.records import Removed
+from ..journal import Change, Durability, Past
 from .checkpoints import Checkpoints
-from .journal import Change, Durability, Past
-from .sqlite_file import (
+from .file import (
     SCHEMA,
     Meta,
     cannot_be_used,
