@@ -18,24 +18,32 @@ class RegistryProcess:
 
     Args:
         options: More for the command. Without `--journal` among them, it keeps nothing.
+        ports: The two; "0" is a free one, which is then kept.
 
     Attributes:
         url: Its address.
         events_url: That of its event stream.
     """
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, ports: tuple[str, str] = ("0", "0")) -> None:
         self.url = self.events_url = ""
         self._options = options if "--journal" in options else ("--no-journal", *options)
-        self._ports = ("0", "0")
+        self._ports = ports
         self._stack = ExitStack()
         self.command: RunningCommand
 
     def start(self) -> None:
+        self.launch()
+        self.await_ready()
+
+    def launch(self) -> None:
+        """Begin to start."""
         port, events_port = self._ports
         self.command = self._stack.enter_context(
             running("serve", "--port", port, "--events-port", events_port, *self._options)
         )
+
+    def await_ready(self) -> None:
         words = self.command.next_line().split()  # …ready at URL (events URL)
         self.url, self.events_url = words[4], words[6].rstrip(")")
         self._ports = (self.url.rpartition(":")[2], self.events_url.rpartition(":")[2])

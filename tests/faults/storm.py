@@ -62,11 +62,10 @@ class Summary:
 class Guest:
     """Callbacks that write down whom they hear of, each in the order in which it was called."""
 
-    def __init__(self, link: Link) -> None:
+    def __init__(self, url: str, events_url: str | None = None) -> None:
         self._came: list[tuple[str, str, str]] = []
         self._left: list[tuple[str, str, str]] = []
-        requests, events = link
-        self._adapter = CallbackAdapter(requests.url, events_url=events.url)
+        self._adapter = CallbackAdapter(url, events_url=events_url)
         self._adapter.add_new_device_callback(lambda *device: self._came.append(device))
         self._adapter.add_device_removed_callback(lambda *device: self._left.append(device))
 
@@ -120,7 +119,8 @@ def storm(seed: int, *, steps: int, history: int, crowd: int = 1) -> Summary:
             links.append(stack.enter_context(proxied(registry)))
             return links[-1]
 
-        guest = stack.enter_context(Guest(new_link()))
+        requests, events = new_link()
+        guest = stack.enter_context(Guest(requests.url, events.url))
         load.burst(30)  # so that a first life may end in the middle of what is there
         scribes: list[Scribe] = []
         for kind in KINDS * crowd:

@@ -1,0 +1,46 @@
+"""A registry that is killed and started again is as it was, and nobody has noticed (P10).
+
+The long version is `make crashes`.
+"""
+
+import random
+
+import pytest
+
+from tests.promises.validators import BrokenPromise
+
+from .crashes import crash
+from .liars import Lie, command
+
+KILLS = 4
+LONGEST = 0.5
+"""Seconds that a life may last, once all is well."""
+
+LIES_FOR = 5
+"""Kills by which every liar is found out; nearly always one is enough."""
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the way back takes a fraction of the time. The long version has it as it is."""
+    monkeypatch.setattr("devicewatch.subscribers.inquiry.REPLY_TIMEOUT", 0.5)
+    monkeypatch.setattr("devicewatch.subscribers.inquiry.LONGEST_PAUSE", 0.5)
+
+
+def test_whatever_was_acknowledged_is_there_after_a_kill() -> None:
+    summary = crash(random.randrange(1_000_000), kills=KILLS, longest=LONGEST)
+    assert len(summary.kills) == KILLS
+    assert summary.unanswered > 0
+    assert summary.outlasted > 0
+
+
+def test_a_registry_without_a_journal_is_found_out() -> None:
+    with pytest.raises(BrokenPromise, match="P10"):
+        crash(random.randrange(1_000_000), kills=1, longest=LONGEST, options=())
+
+
+@pytest.mark.parametrize("lie", Lie, ids=lambda lie: lie.name.lower())
+def test_a_registry_that_lies_is_found_out(lie: Lie, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("devicewatch.registry.demo._COMMAND", command(lie))
+    with pytest.raises(BrokenPromise):
+        crash(random.randrange(1_000_000), kills=LIES_FOR, longest=LONGEST)
