@@ -80,9 +80,7 @@ _encode: Final = Encoder().encode
 
 
 def request_name(request: messages.Request) -> str:
-    """What a request is called on the wire."""
-    if isinstance(request, messages.UnknownRequest):
-        return request.req_event
+    """What a request is called on the wire; an `UnknownRequest` is none of ours."""
     return _REQUESTS[type(request)]
 
 

@@ -400,7 +400,8 @@ class RegistryCore:
 
     def _renew(self, registration: Registration, seconds: float, now: float) -> Registration:
         if seconds != registration.lease:
-            left = self._leases.left(registration.uuid, now)
+            # Renewing as such needs no keeping: at the length that it had, it counts all the same.
+            left = max(self._leases.left(registration.uuid, now), registration.lease)
             self._undo.append(partial(self._put_in, registration, left, now))
             registration = attrs.evolve(registration, lease=seconds)
             self._registrations.put(registration)

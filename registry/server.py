@@ -309,7 +309,10 @@ class DeviceRegistry(threading.Thread):
             stream.close()
             marker.close()
             bell.close()
-            self._journal.close()
+            try:
+                self._journal.close()
+            except Exception:  # whoever wrote it; those who wait for the end wait all the same
+                log.exception("the journal could not be closed")
             log.info("registry stopped", url=self.url)
             self._ended.set()
 

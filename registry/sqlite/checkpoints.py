@@ -4,12 +4,14 @@ Appending to the log is a matter of microseconds; waiting for the disk is one of
 seconds on a poor one. So the registry's loop does the former and this thread the latter, about
 once a second while there is something to do.
 
-Copying the log into the file does not hold up whoever appends to it. But as long as changes keep
-coming, no moment may be found at which all of it has been copied and it can begin anew. When it has
-grown long, the thread makes such a moment: it copies nearly everything, and then holds appends back
-while it copies what has come meanwhile.
+When the log has grown long, the thread copies it into the file, which does not hold up whoever
+appends. Once all of it has been copied it begins anew, and its new beginning has to be on the disk
+before anything else: for that, one append in some thousands waits. As long as changes keep coming,
+no moment may be found at which all has been copied. When the log is far too long, the thread makes
+such a moment: it holds appends back while it copies what has come since.
 """
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -27,7 +29,9 @@ INTERVAL: Final = 1.0
 EARLY: Final = 2_000
 """So many appends do not wait for the next one."""
 LONG_LOG: Final = 16 * 1024 * 1024
-"""Bytes of the log, at which it is made to begin anew."""
+"""Bytes of the log at which it is copied into the file."""
+TOO_LONG: Final = 4 * LONG_LOG
+"""Bytes of the log at which appends are held back, so that it can begin anew."""
 
 
 class Checkpoints:
@@ -84,21 +88,33 @@ class Checkpoints:
 
     def _attempt(self) -> None:
         try:
-            # A connection for each, so that one that has met with trouble is not used again.
-            with closing(connect(self._path, patience=0)) as connection:
-                self._checkpoint(connection)
-        except sqlite3.Error as error:
+            size = self._wait_for_the_disk()
+            if size > LONG_LOG:
+                # A connection for each, so that one that has met with trouble is not used again.
+                with closing(connect(self._path, patience=0)) as connection:
+                    self._checkpoint(connection, size)
+        except (OSError, sqlite3.Error) as error:
             self._appends += 1  # what is not on the disk yet is tried again
             if not self._failing:  # once, and not every second
-                log.warning("cannot write the journal's file", why=reason(error))
+                why = reason(error) if isinstance(error, sqlite3.Error) else str(error)
+                log.warning("cannot write the journal's file", journal=str(self._path), why=why)
             self._failing = True
         else:
             self._failing = False
 
-    def _checkpoint(self, connection: sqlite3.Connection) -> None:
-        (page_size,) = connection.execute("PRAGMA page_size").fetchone()
-        _, pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        if pages * page_size > LONG_LOG:
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    def _wait_for_the_disk(self) -> int:
+        """Until what has been appended so far is on it; how long the log is by now, in bytes."""
+        descriptor = os.open(self._path.with_name(self._path.name + "-wal"), os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+            return os.fstat(descriptor).st_size
+        finally:
+            os.close(descriptor)
+
+    def _checkpoint(self, connection: sqlite3.Connection, size: int) -> None:
+        _, pages, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if copied < pages or size > TOO_LONG:
+            _, pages, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if copied < pages and size > TOO_LONG:
             with self._gate, self._log:
                 connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()

@@ -58,6 +58,9 @@ CEILING_STEP: Final = 100_000
 TRIMMED_PER_APPEND: Final = 100
 """Events that go with an append, beyond as many as come: a shorter history is reached in steps."""
 
+_PUT: Final = (
+    "INSERT INTO registrations VALUES (?, ?) ON CONFLICT DO UPDATE SET record = excluded.record"
+)
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -136,6 +139,8 @@ class SqliteJournal:
         if self._connection.execute("PRAGMA journal_mode = WAL").fetchone() != (b"wal",):
             raise OSError(0, "the file system it is on cannot share memory")
         self._connection.execute("PRAGMA wal_autocheckpoint = 0")
+        # Where it begins anew the log is cut short, so that its size says what there is to copy.
+        self._connection.execute("PRAGMA journal_size_limit = 0")
         self._connection.execute("PRAGMA synchronous = FULL")
         if new:
             meta, past = Meta(epoch, 0, 0, True, self._durability, None), Past(epoch)
@@ -229,7 +234,7 @@ class SqliteJournal:
                 if gone:
                     many("DELETE FROM registrations WHERE revision = ?", gone)
                 if records:
-                    many("INSERT OR REPLACE INTO registrations VALUES (?, ?)", records)
+                    many(_PUT, records)
                 if bodies:
                     many("INSERT INTO events VALUES (?, ?)", bodies)
                 if trimmed >= self._oldest:
@@ -274,7 +279,7 @@ class SqliteJournal:
             try:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
-                if written and not _was_full(error):
+                if written and not _surely_not_kept(error):
                     # It may be in the log, whole; this takes its place there.
                     connection.execute("UPDATE meta SET repairs = repairs + 1")
             except sqlite3.Error as trouble:
@@ -316,8 +321,12 @@ class SqliteJournal:
         )
 
 
-def _was_full(error: BaseException) -> bool:
-    return isinstance(error, sqlite3.Error) and primary_code(error) == sqlite3.SQLITE_FULL
+def _surely_not_kept(error: BaseException) -> bool:
+    """Whether not all of it was written: what makes it whole is written last."""
+    if not isinstance(error, sqlite3.Error):
+        return False
+    full = primary_code(error) == sqlite3.SQLITE_FULL
+    return full or getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_WRITE
 
 
 def _encode(record: object) -> str:

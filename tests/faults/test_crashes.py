@@ -39,7 +39,9 @@ def test_a_registry_without_a_journal_is_found_out() -> None:
         crash(random.randrange(1_000_000), kills=1, longest=LONGEST, options=())
 
 
-@pytest.mark.parametrize("lie", Lie, ids=lambda lie: lie.name.lower())
+@pytest.mark.parametrize(
+    "lie", [Lie.PUBLISHING_FIRST, Lie.LAGGING], ids=lambda lie: lie.name.lower()
+)
 def test_a_registry_that_lies_is_found_out(lie: Lie, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("devicewatch.registry.demo._COMMAND", command(lie))
     with pytest.raises(BrokenPromise):

@@ -336,13 +336,24 @@ class CoreBesideAModel(RuleBasedStateMachine):
 
     def _is_not_kept(self, request: Request) -> None:
         """The invariants see whether anything of it has remained."""
+        renewed = self._renewed_by(request)
         reply, events = self._core.handle(request, self._now)
         if self._core.change is not None:
             self._core.revert()
             assert self._core.change is None
+            for held in renewed if not events else ():  # at the length that it had
+                held.deadline = max(held.deadline, self._now + held.lease)
         else:
             assert not events
             self._renewed_all_the_same(reply)
+
+    def _renewed_by(self, request: Request) -> list[Held]:
+        """Who asks for another length of a lease, if that is all that it comes to."""
+        if isinstance(request, CheckAlive):
+            return [held for held in self._present if held.uuid == request.uuid]
+        if isinstance(request, Register):
+            return [held for held in self._present if held.device.addr == request.addr]
+        return []
 
     def _renewed_all_the_same(self, reply: Reply) -> None:
         """What needs no keeping has happened: somebody's lease was renewed."""

@@ -56,7 +56,7 @@ def test_who_renews_in_time_is_never_removed_however_late_it_is_read(
     live(seed, tardy=True, flood=flood)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(seed=SEEDS, flood=st.booleans(), stops=st.booleans())
 def test_who_falls_silent_is_removed_within_100_ms_and_the_time_away(
     seed: int, flood: bool, stops: bool

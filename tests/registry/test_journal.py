@@ -67,6 +67,17 @@ def test_a_registry_goes_on_where_the_one_before_has_stopped(context: Context) -
         second.stop()
 
 
+def test_a_journal_that_cannot_be_closed_holds_up_nobody(context: Context) -> None:
+    class Stubborn(MemoryJournal):
+        def close(self) -> None:
+            super().close()
+            raise OSError("the store is gone")
+
+    registry = start(context, Stubborn())
+    registry.stop()
+    assert not registry.is_alive()
+
+
 def test_a_shorter_history_keeps_the_latest_events(context: Context) -> None:
     first = start(context, MemoryJournal())
     for name in "abc":

@@ -140,4 +140,4 @@ class LiveRegistry(RuleBasedStateMachine):
 
 
 TestLiveRegistry = LiveRegistry.TestCase
-TestLiveRegistry.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+TestLiveRegistry.settings = settings(max_examples=12, stateful_step_count=25, deadline=None)

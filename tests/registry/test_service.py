@@ -116,7 +116,7 @@ def test_what_cannot_be_kept_is_refused_and_has_not_happened(
 ) -> None:
     uuid = world.register()
     request = request_by(uuid)
-    before = world.core.devices, world.core.seq, world.core.next_deadline()
+    before = world.core.devices, world.core.seq
     world.error = JournalError("the disk is full")
     reply = world.ask(request)
     assert isinstance(reply, ErrorReply)
@@ -126,9 +126,20 @@ def test_what_cannot_be_kept_is_refused_and_has_not_happened(
     )
     assert reply.message.endswith("as the registry cannot keep it now: the disk is full")
     assert world.said == ["reply ErrorReply"]
-    assert (world.core.devices, world.core.seq, world.core.next_deadline()) == before
+    assert (world.core.devices, world.core.seq) == before
     world.error = None
     assert not isinstance(world.ask(request), ErrorReply)
+
+
+def test_a_renewal_at_another_length_counts_at_the_old_one(world: World) -> None:
+    uuid = world.register(lease=20.0)
+    world.error = JournalError("the disk is full")
+    assert isinstance(world.ask(CheckAlive(uuid, 60.0), now=15.0), ErrorReply)
+    world.error = None
+    world.service.expire(34.9, drained=True)
+    assert list(world.core.devices) == ["cam"]
+    world.service.expire(35.0, drained=True)
+    assert not world.core.devices
 
 
 def test_renewals_go_on_without_room(world: World) -> None:

@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import threading
 from pathlib import Path
 
 import pytest
@@ -179,8 +180,28 @@ def in_file_proper(path: Path) -> int:
     return path.stat().st_size // 4_096
 
 
-def test_what_is_appended_gets_into_the_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_appended_is_put_on_the_disk_by_the_thread(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[str] = []
+    plain = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        plain(descriptor)
+        waited.append(threading.current_thread().name)
+
     monkeypatch.setattr(checkpoints, "EARLY", 1)
+    monkeypatch.setattr(os, "fsync", fsync)
+    journal, past = start(path, "boot-1")
+    journal.append(Changes(past).register())
+    wait_until(lambda: waited)
+    journal.close()
+    assert set(waited) == {"devicewatch-journal"}
+
+
+def test_a_long_log_gets_into_the_file(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "EARLY", 1)
+    monkeypatch.setattr(checkpoints, "LONG_LOG", 100_000)
     journal, past = start(path, "boot-1")
     before = in_file_proper(path)
     journal.append(Changes(past).register_many(500))
@@ -191,6 +212,7 @@ def test_what_is_appended_gets_into_the_file(path: Path, monkeypatch: pytest.Mon
 def test_a_log_that_has_grown_long_begins_anew(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoints, "EARLY", 1)
     monkeypatch.setattr(checkpoints, "LONG_LOG", 100_000)
+    monkeypatch.setattr(checkpoints, "TOO_LONG", 400_000)
     journal, past = start(path, "boot-1")
     changes = Changes(past)
 
@@ -212,15 +234,15 @@ def test_trouble_of_the_thread_is_told_once_and_stops_nothing(
 ) -> None:
     monkeypatch.setattr(checkpoints, "EARLY", 1)
     attempts: list[int] = []
-    plain = Checkpoints._checkpoint
+    plain = Checkpoints._wait_for_the_disk
 
-    def fail(self: Checkpoints, connection: object) -> None:
+    def fail(self: Checkpoints) -> int:
         attempts.append(1)
         if len(attempts) <= 3:
-            connection.execute("SELECT * FROM nothing")  # type: ignore[attr-defined]
-        plain(self, connection)  # type: ignore[arg-type]
+            raise OSError("the disk is gone")
+        return plain(self)
 
-    monkeypatch.setattr(Checkpoints, "_checkpoint", fail)
+    monkeypatch.setattr(Checkpoints, "_wait_for_the_disk", fail)
     journal, past = start(path, "boot-1")
     changes = Changes(past)
 
