@@ -17,6 +17,7 @@ import click
 from platformdirs import user_state_path
 
 from ..events.errors import DevicewatchError, RegistryUnreachable
+from ..events.logs import get_logger
 from ..events.protocol import (
     DEFAULT_EVENTS_PORT,
     DEFAULT_HISTORY,
@@ -59,6 +60,8 @@ class _Seconds(click.FloatRange):
             self.fail(f"{value} is no number of seconds", param, ctx)
         return seconds
 
+
+log = get_logger(__name__)
 
 registry_option = click.option(
     "--registry",
@@ -173,6 +176,8 @@ def serve(
     display.configure_logs(logging.INFO)
     if journal_path is None and not no_journal:
         journal_path = default_journal(port)
+    if journal_path is None:
+        log.info("no journal is kept: a restart forgets everybody")
     registry = DeviceRegistry(
         addr=bind,
         port=port,

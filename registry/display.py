@@ -152,7 +152,7 @@ def configure_logs(level: int = logging.WARNING) -> None:
         structlog.stdlib.ExtraAdder(),
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=False),
+        structlog.processors.TimeStamper(fmt="iso", utc=not sys.stderr.isatty()),
     ]
     renderers: list[structlog.typing.Processor]
     if sys.stderr.isatty():

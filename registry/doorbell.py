@@ -8,37 +8,47 @@ from ..events.sockets import Bell
 
 
 class Doorbell(Bell):
-    """Tells whether a loop still comes round: it answers once a round, and a ring wakes it up.
+    """Tells whether a loop still comes round: it answers after each round, and a ring wakes it up.
 
     Whoever asks puts a question down *before* ringing, and the loop hushes the bell *before* it
     answers. So a question is answered in this round, or its ring begins another one: none waits
-    for a loop that is asleep.
+    for a loop that is asleep. That it rang is noted *after* it did, or a ring that comes late would
+    never be hushed, and the loop never sleep again.
     """
 
     def __init__(self) -> None:
         self._closed = False
-        self._waiting: deque[threading.Event] = deque()
+        self._rang = False
+        self._questions: deque[threading.Event] = deque()
         super().__init__()
+
+    def ring(self) -> None:
+        """Wake the loop. Does nothing on a closed bell."""
+        super().ring()
+        self._rang = True
 
     def is_answered(self, timeout: float) -> bool:
         """Ring, and say whether the loop answers within so many seconds. From any other thread."""
         question = threading.Event()
-        self._waiting.append(question)
+        self._questions.append(question)
         if self._closed:
             return False
         self.ring()
         answered = question.wait(timeout)
         with contextlib.suppress(ValueError):  # it has been answered, if only just now
-            self._waiting.remove(question)
+            self._questions.remove(question)
         return answered and not self._closed
 
     def answer(self) -> None:
         """Tell all who wait that the loop has come round."""
-        while self._waiting:
-            self._waiting.popleft().set()
+        if self._rang:
+            self._rang = False
+            self.hush()
+        while self._questions:
+            self._questions.popleft().set()
 
     def close(self) -> None:
         """Close it: nobody will answer any more. May be repeated."""
         self._closed = True
-        self.answer()
         super().close()
+        self.answer()

@@ -48,7 +48,7 @@ class Loop:
         requests: A REP, bound.
         stream: An XPUB, bound.
         marker: Goes through `requests`.
-        bell: Wakes it up; answered once a round.
+        bell: Wakes it up; answered after each round.
         stopping: Ends it, once the bell has rung.
     """
 
@@ -68,7 +68,6 @@ class Loop:
         self._stream = stream
         self._marker = marker
         self._bell = bell
-        self._ring = (bell.fileno(), zmq.POLLIN)
         self._stopping = stopping
         self._away_logged = 0.0
         self._has_slept = True
@@ -84,6 +83,7 @@ class Loop:
         """
         while not self._stopping.is_set():
             self.do_round()
+            self._bell.answer()
         self._publish(self._core.bye(time.monotonic()))
 
     def do_round(self) -> None:
@@ -105,11 +105,8 @@ class Loop:
         if tick := core.tick(now):
             self._publish(tick)
         if drained:
-            woken_by = self._poller.poll(poll_timeout(core.next_deadline() - time.monotonic()))
-            if self._ring in woken_by:
-                self._bell.hush()
+            self._poller.poll(poll_timeout(core.next_deadline() - time.monotonic()))
         self._has_slept = drained
-        self._bell.answer()
 
     def _log_away(self) -> None:
         seconds = self._core.away - self._away_logged

@@ -256,10 +256,11 @@ class Presence:
         state = PresenceState.REFUSED if refused else PresenceState.UNREACHABLE
         if self._leaving:
             self._end(_left_behind(str(error)))
-        elif not self._was_registered:
+        elif not self._was_registered and not _may_pass(error):
             self.error = error
             self._end(str(error), PresenceState.REFUSED)
         else:
+            self.error = None if self._was_registered else error
             self._failed(state, str(error), now)
             self._due = now + self._patience()
 
@@ -276,6 +277,7 @@ class Presence:
         if ack.alive_timeout is not None:
             lease = self._lease = _sensible(ack.alive_timeout)
         self._was_registered = True
+        self.error = None
         self._uuid = ack.uuid
         self._register = attrs.evolve(
             self._register, name=ack.name, overwrite=False, displace=False
@@ -342,6 +344,11 @@ class Presence:
 def _sensible(lease: float | None) -> float:
     """A lease as the protocol allows it, whatever somebody said."""
     return min(max(DEFAULT_LEASE if lease is None else lease, MIN_LEASE), MAX_LEASE)
+
+
+def _may_pass(error: MessageError | RequestRefused) -> bool:
+    """Whether it says that asking again, later, will do."""
+    return isinstance(error, RequestRefused) and error.code == ErrorCode.UNAVAILABLE
 
 
 def _left_behind(why: str) -> str:

@@ -198,9 +198,9 @@ class DeviceRegistry(threading.Thread):
             raise RuntimeError("a registry starts once; make a new one to start again")
         with contextlib.ExitStack() as undo:  # where there is no thread, nobody else closes them
             requests = self._listen(zmq.REP, self._ports[0], self._inproc[0])
-            undo.callback(requests.close, linger=0)
+            undo.callback(_discard, requests, self._inproc[0])
             stream = self._listen(zmq.XPUB, self._ports[1], self._inproc[1])
-            undo.callback(stream.close, linger=0)
+            undo.callback(_discard, stream, self._inproc[1])
             stream.set(zmq.XPUB_VERBOSE, 1)
             ports = (_bound_port(requests), _bound_port(stream))
             self._core = self._restore(int(ports[1]))
@@ -285,7 +285,7 @@ class DeviceRegistry(threading.Thread):
             socket.bind(inproc)
             socket.bind(f"tcp://{self._addr}:{port}")  # last: see `_bound_port`
         except zmq.ZMQError as error:
-            socket.close(linger=0)
+            _discard(socket, inproc)
             raise _bind_error(error, self._addr, port) from None
         return socket
 
@@ -312,6 +312,13 @@ class DeviceRegistry(threading.Thread):
             self._journal.close()
             log.info("registry stopped", url=self.url)
             self._ended.set()
+
+
+def _discard(socket: Socket, inproc: str) -> None:
+    """Close a socket that was to be used; its name in this process is free again at once."""
+    with contextlib.suppress(zmq.ZMQError):  # it has none
+        socket.unbind(inproc)  # as ZeroMQ closes in its own time
+    socket.close(linger=0)
 
 
 def _bound_port(socket: Socket) -> str:

@@ -73,7 +73,7 @@ class Service:
             return ErrorReply(None, ErrorCode.INTERNAL, "the registry failed; see its log")
         error = self._keep()
         if error is not None:
-            why = f"the registry cannot keep this, and nothing has changed: {error}"
+            why = f"nothing has changed, as the registry cannot keep it now: {error}"
             return ErrorReply(request_name(request), ErrorCode.UNAVAILABLE, why)
         self._publish_all(events)
         return reply

@@ -93,7 +93,7 @@ class SqliteJournal:
         durability: Durability = Durability.PROCESS,
         boot_id: Callable[[], str | None] = read_boot_id,
     ) -> None:
-        self._path = Path(path)
+        self._path = Path(path).resolve()  # so that it has one lock, whatever it is called
         self._durability = Durability(durability)
         self._boot_id = boot_id
         self._history = 0
@@ -117,7 +117,7 @@ class SqliteJournal:
                 raise cannot_be_used(self._path, error) from None
             self._opened = opened.pop_all()
         log.info(
-            "journal loaded",
+            "journal begun" if past == Past(epoch) else "journal loaded",
             journal=str(self._path),
             devices=len(past.registrations),
             durability=self._durability.value,
@@ -127,7 +127,10 @@ class SqliteJournal:
     def _load(self, epoch: str, history: int, opened: contextlib.ExitStack) -> Past:
         self._prepare()
         opened.callback(os.close, lock(self._path))
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        with contextlib.suppress(PermissionError):  # it is another user's, who gave it to us
+            os.fchmod(descriptor, 0o600)
+        os.close(descriptor)
         self._connection = opened.enter_context(contextlib.closing(connect(self._path)))
         new = not is_ours(self._connection, self._path)
         if self._connection.execute("PRAGMA journal_mode = WAL").fetchone() != (b"wal",):
@@ -158,6 +161,8 @@ class SqliteJournal:
         """Make the folders, and find out early what would make a riddle of an error later."""
         if self._path.is_dir():
             raise IsADirectoryError(0, "it is a folder")
+        if self._path.exists() and not self._path.is_file():
+            raise OSError(0, "it is no file")
         for folder in reversed(self._path.absolute().parents):
             if not folder.exists():
                 folder.mkdir(mode=0o700, exist_ok=True)
@@ -286,7 +291,7 @@ class SqliteJournal:
             raise self._not_kept(reason(error)) from None
 
     def _not_kept(self, why: str) -> JournalError:
-        return JournalError(f"a change cannot be kept in the journal {self._path}: {why}")
+        return JournalError(why)  # which journal is nobody's business but the log's
 
     @contextlib.contextmanager
     def _synchronous(self, wait: bool) -> Iterator[None]:

@@ -75,7 +75,10 @@ def check(path: Path) -> Findings:
     Raises:
         JournalError: There is none, or none that this version can read.
     """
-    return _look(path, _check)
+    try:
+        return _look(path, _check)
+    except sqlite3.DatabaseError as error:
+        return Findings((f"its structure is broken: {reason(error)}",), None)
 
 
 def show(path: Path) -> Shown:
@@ -127,10 +130,12 @@ def _summary(content: Content, used: bool) -> Summary | None:
 
 
 def _look(path: Path, at: Callable[[sqlite3.Connection, bool], T]) -> T:
-    log = path.with_name(path.name + "-wal")
     try:
         if not path.exists():
             raise _missing(path)
+        if not path.is_file():
+            raise JournalError(f"{path} is no file: name the journal of a registry")
+        log = path.with_name(path.name + "-wal")
         logged = log.exists()
         found = _read(path, at, "mode=ro" if logged else "mode=ro&immutable=1")
         if not logged and log.exists():

@@ -51,18 +51,20 @@ _metadata: Final[st.SearchStrategy[Mapping[str, Any]]] = st.dictionaries(
     max_size=MAX_METADATA,
 )
 
+registers: Final = st.builds(
+    messages.Register,
+    device_type=_text(MAX_NAME, shortest=1),
+    addr=_text(MAX_ADDR, shortest=1),
+    name=_text(MAX_NAME),
+    overwrite=st.booleans(),
+    alive_timeout=st.none() | _leases,
+    instance=st.none() | _ids,
+    metadata=st.none() | _metadata,
+    displace=st.booleans(),
+)
+
 requests: Final[st.SearchStrategy[messages.Request]] = st.one_of(
-    st.builds(
-        messages.Register,
-        device_type=_text(MAX_NAME, shortest=1),
-        addr=_text(MAX_ADDR, shortest=1),
-        name=_text(MAX_NAME),
-        overwrite=st.booleans(),
-        alive_timeout=st.none() | _leases,
-        instance=st.none() | _ids,
-        metadata=st.none() | _metadata,
-        displace=st.booleans(),
-    ),
+    registers,
     st.builds(messages.Unregister, uuid=_ids),
     st.builds(messages.CheckAlive, uuid=_ids, alive_timeout=_leases),
     st.just(messages.Info()),

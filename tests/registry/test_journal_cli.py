@@ -236,7 +236,8 @@ def a_newer_one(path: Path) -> None:
     [
         (lambda path: None, "there is no journal"),
         (lambda path: path.touch(), "is empty"),
-        (lambda path: path.mkdir(), "cannot be read"),
+        (lambda path: path.mkdir(), "is no file"),
+        (os.mkfifo, "is no file"),
         (lambda path: path.write_text("dear diary"), "is not a journal of devicewatch"),
         (lambda path: tamper(path, "CREATE TABLE diary (a)"), "is not a journal of devicewatch"),
         (a_newer_one, "written by a newer devicewatch"),

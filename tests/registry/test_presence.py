@@ -227,6 +227,20 @@ def test_a_lease_that_makes_no_sense_is_the_registry_s_to_refuse() -> None:
     assert hand.pause >= MIN_LEASE / 8
 
 
+def test_a_registry_without_room_is_asked_again() -> None:
+    hand = Hand()
+    first = hand.asked()
+    hand.reply(ErrorReply(RequestName.REGISTER, "UNAVAILABLE", "the disk is full"))
+
+    assert hand.told() == [("refused", "")]
+    assert "the disk is full" in str(hand.presence.error)
+    assert not hand.presence.ended
+    assert hand.to_deadline() == first
+    hand.reply(granted())
+    assert hand.told() == [("present", "cam")]
+    assert hand.presence.error is None
+
+
 @pytest.mark.parametrize("reply", [None, granted(), INTERNAL, Unsupported("CHECK_ALIVE")])
 def test_a_renewal_answered_with_nonsense_is_tried_again(reply: Reply | None) -> None:
     hand = present()

@@ -124,7 +124,7 @@ def test_what_cannot_be_kept_is_refused_and_has_not_happened(
         {Register: "REGISTER", Unregister: "UNREGISTER", CheckAlive: "CHECK_ALIVE"}[type(request)],
         "UNAVAILABLE",
     )
-    assert reply.message.endswith("nothing has changed: the disk is full")
+    assert reply.message.endswith("as the registry cannot keep it now: the disk is full")
     assert world.said == ["reply ErrorReply"]
     assert (world.core.devices, world.core.seq, world.core.next_deadline()) == before
     world.error = None

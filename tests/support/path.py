@@ -123,7 +123,6 @@ class World:
             "away_logged": math.inf,
             "has_slept": True,
             "bell": mock.Mock(),
-            "ring": None,
             "service": Service(self.core, MemoryJournal(), self._loop._publish),
         }.items():
             setattr(self._loop, f"_{name}", value)
