@@ -40,7 +40,7 @@ def audit_devices(
     """
     left = {device.metadata.get("instance"): device for device in devices.values()}
     for owner in owners:
-        for member in owner.present(Fate.PRESENT, Fate.SILENT):
+        for member in owner.around():
             device = left.pop(member.instance, None)
             if device is None:
                 due = rounds.is_due(member, at)
@@ -69,7 +69,7 @@ def _compare(device: Device, member: Member) -> None:
 def audit_uuids(client: RawClient, owners: Iterable[Owner]) -> None:
     """See that every device that has a long lease is known, and none that has left."""
     for owner in owners:
-        for member in owner.gone() + list(owner.present()):
+        for member in owner.gone() + owner.present():
             payload = {"uuid": member.uuid, "alive_timeout": member.lease}
             there = client.ask("CHECK_ALIVE", payload)["payload"]["success"]
             promise("P10", there == (member.fate is Fate.PRESENT), f"{there} is wrong: {member}")
@@ -153,14 +153,21 @@ class Courses:
         return happened is not None and happened.time < before
 
 
-def audit_told(records: Collection[Record], historian: Historian, who: object) -> None:
-    """See that nothing that a watcher was told has been undone since, or become something else."""
+def audit_told(records: Sequence[Record], historian: Historian, who: object) -> int:
+    """See that nothing that a watcher was told has been undone since, or become something else.
+
+    Returns:
+        How many records that is about: what follows is newer than what the historian knows.
+    """
     latest = historian.events[-1].seq
-    for record in records:
-        if isinstance(record, Added | Removed) and record.origin is not Origin.SNAPSHOT:
-            really = historian.truth.event(record.epoch, record.seq)
-            kept = record == really or record.seq > latest
-            promise("P10", kept, f"{who} was told {record}, and now it is {really}")
+    for number, record in enumerate(records):
+        if not isinstance(record, Added | Removed) or record.origin is Origin.SNAPSHOT:
+            continue
+        if record.seq > latest:
+            return number
+        really = historian.truth.event(record.epoch, record.seq)
+        promise("P10", record == really, f"{who} was told {record}, and now it is {really}")
+    return len(records)
 
 
 def audit_records(records: Collection[Record], who: object) -> None:

@@ -5,6 +5,7 @@ import random
 import secrets
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Final
@@ -159,6 +160,7 @@ class Killer:
         self._started = time.monotonic()
         self._counted = 0
         self._historian = Historian(HISTORY)
+        self._audited = Counter[Scribe]()  # how many of their records
         self.owners: list[Owner] = []
         stack.callback(self._end_owners)
         for number in range(OWNERS):
@@ -239,7 +241,8 @@ class Killer:
         audit_devices(devices, self.owners, self.rounds, time.time())
         self._historian.update(client)
         for scribe in self.scribes:
-            audit_told(scribe.records, self._historian, scribe)
+            news = scribe.records[self._audited[scribe] :]
+            self._audited[scribe] += audit_told(news, self._historian, scribe)
 
     def finish(self) -> Summary:
         """Stop the load, let the silent expire, and judge all that everybody was told."""
@@ -271,7 +274,7 @@ class Killer:
             unanswered=len(hit),
             kept=sum(courses.kept(pending.event, pending.member, kill.at) for kill, pending in hit),
             outlasted=sum(owner.outlasted for owner in self.owners),
-            expired=sum(1 for owner in self.owners for _ in owner.present(Fate.SILENT)),
+            expired=sum(1 for owner in self.owners for _ in owner.silent()),
         )
 
     def _judge(self, historian: Historian, at: Cursor) -> None:
@@ -287,7 +290,7 @@ class Killer:
         promise("P3", told == historian.events, "`devicewatch watch` was told otherwise")
 
     def _let_expire(self, client: RawClient) -> None:
-        silent = {m.instance for owner in self.owners for m in owner.present(Fate.SILENT)}
+        silent = {m.instance for owner in self.owners for m in owner.silent()}
         there: list[Device] = []
 
         def are_gone() -> bool:

@@ -12,7 +12,7 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Final
 
 import zmq
@@ -60,6 +60,7 @@ class Owner:
         dice: random.Random,
     ) -> None:
         self.members: list[Member] = []
+        self._around: list[Member] = []
         self.acknowledged = self.highest = self.outlasted = 0
         self.hit: list[Pending] = []
         self.closed = self.verified = 0
@@ -74,13 +75,24 @@ class Owner:
 
     # --- for the one who kills ------------------------------------------------------------------
 
-    def present(self, *fates: Fate) -> Iterator[Member]:
-        """Those who are there, or of any of these fates."""
-        return (member for member in self.members if member.fate in (fates or (Fate.PRESENT,)))
+    def present(self) -> list[Member]:
+        """Those who are there."""
+        return [member for member in self.around() if member.fate is Fate.PRESENT]
+
+    def silent(self) -> list[Member]:
+        """Those who fell silent."""
+        return [member for member in self.around() if member.fate is Fate.SILENT]
+
+    def around(self) -> list[Member]:
+        """Both."""
+        there = (Fate.PRESENT, Fate.SILENT)
+        self._around = [member for member in self._around if member.fate in there]
+        return self._around
 
     def gone(self) -> list[Member]:
         """Those who left."""
-        return list(self.present(Fate.UNREGISTERED, Fate.REPLACED, Fate.EXPIRED))
+        gone = (Fate.UNREGISTERED, Fate.REPLACED, Fate.EXPIRED)
+        return [member for member in self.members if member.fate in gone]
 
     def join(self) -> None:
         """Wait until it has stopped. `over` has to be set."""
@@ -161,10 +173,10 @@ class Owner:
     # --- load -----------------------------------------------------------------------------------
 
     def _step(self) -> None:
-        for member in list(self.present()):
+        for member in self.present():
             if member.lease == SHORT and time.time() - member.granted > SHORT / 4:
                 self._renew(member)
-        present = list(self.present())
+        present = self.present()
         dice, some = self._dice, self._dice.choice(present) if present else None
         if some is None:
             self._register(present)
@@ -241,11 +253,12 @@ class Owner:
         member.uuid, member.name = answer["uuid"], answer["name"]
         member.lease, member.granted = request["alive_timeout"], sent
         promise("P10", answer["alive_timeout"] == member.lease, f"another lease: {answer}")
-        for other in self.present(Fate.PRESENT, Fate.SILENT):
+        for other in self.around():
             same_addr = other.request["addr"] == request["addr"]
             if same_addr or (request["overwrite"] and other.name == request["name"]):
                 other.fate = Fate.REPLACED
         self.members.append(member)
+        self._around.append(member)
 
     def _is_gone(self, member: Member) -> None:
         """The registry does not know it any more: it was late, or a promise is broken."""
@@ -268,7 +281,7 @@ class Owner:
             self._take(pending, answer, sent)
             self._pending = None
         died, life = self._rounds.lives[-2:]
-        for member in list(self.present()):
+        for member in self.present():
             away = life.began - max(member.granted, died.ended)
             self._renew(member)
             if away > member.lease and member.fate is Fate.PRESENT:

@@ -171,8 +171,9 @@ class Scribe:
         dice = self._dice
         left = dice.choice(LIVES) if dice else 1
         place = self.lives[-1].since if self.lives else None
-        for record in self.records:
-            place = record.cursor if isinstance(record, Added | Removed | Live) else place
+        for entry in self.lives[-1].entries if self.lives else ():
+            if isinstance(entry.record, Added | Removed | Live):
+                place = entry.record.cursor
         life = Life(place)
         self.lives.append(life)
         with self._kind(self._url, since=place, context=self._context, **self._options) as watcher:
