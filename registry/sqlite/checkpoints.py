@@ -112,9 +112,8 @@ class Checkpoints:
             os.close(descriptor)
 
     def _checkpoint(self, connection: sqlite3.Connection, size: int) -> None:
-        _, pages, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        if copied < pages or size > TOO_LONG:
-            _, pages, copied = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        if copied < pages and size > TOO_LONG:
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if size > TOO_LONG:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
             with self._gate, self._log:
                 connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
