@@ -12,7 +12,7 @@ from tests.promises.validators import BrokenPromise
 from .crashes import crash
 from .liars import Lie, command
 
-KILLS = 4
+KILLS = 3
 LONGEST = 0.5
 """Seconds that a life may last, once all is well."""
 

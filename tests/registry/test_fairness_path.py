@@ -48,7 +48,7 @@ def live(seed: int, *, tardy: bool, flood: bool, stops: bool = True) -> World:
         return world
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(seed=SEEDS, flood=st.booleans())
 def test_who_renews_in_time_is_never_removed_however_late_it_is_read(
     seed: int, flood: bool

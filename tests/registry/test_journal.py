@@ -19,10 +19,10 @@ from tests.conftest import TICK
 Context = zmq.Context[zmq.Socket[bytes]]
 
 
-def start(context: Context, journal: Journal, *ports: str, history: int = 100) -> DeviceRegistry:
+def start(journal: Journal, *ports: str, history: int = 100) -> DeviceRegistry:
+    """With a context of its own, so that once it has stopped its ports are free."""
     port, events_port = ports or ("0", "0")
     registry = DeviceRegistry(
-        context,
         addr="127.0.0.1",
         port=port,
         events_port=events_port,
@@ -30,7 +30,11 @@ def start(context: Context, journal: Journal, *ports: str, history: int = 100) -
         tick_interval=TICK,
         journal=journal,
     )
-    registry.start()
+    try:
+        registry.start()
+    except BaseException:
+        registry.stop()
+        raise
     return registry
 
 
@@ -41,23 +45,23 @@ def test_a_new_journal_begins_with_the_epoch_that_it_is_given() -> None:
     assert journal.load("another", 5) == Past("e")
 
 
-def test_one_registry_at_a_time_has_it(context: Context) -> None:
+def test_one_registry_at_a_time_has_it() -> None:
     journal = MemoryJournal()
-    first = start(context, journal)
+    first = start(journal)
     with pytest.raises(JournalError, match="belongs to another registry"):
-        start(context, journal)
+        start(journal)
     first.stop()
-    start(context, journal).stop()
+    start(journal).stop()
 
 
 def test_a_registry_goes_on_where_the_one_before_has_stopped(context: Context) -> None:
-    first = start(context, MemoryJournal())
+    first = start(MemoryJournal())
     ports = first.port, first.events_port
     _, uuid = register_device(context, "camera", "tcp://a:1", "cam", first.url)
     with Watcher(first.url, context=context) as watcher:
         assert watcher.get(5) is not None
         first.stop()
-        second = start(context, first.journal, *ports)
+        second = start(first.journal, *ports)
         assert second.devices == {"cam": ("camera", "tcp://a:1")}
         assert send_alive_check(context, uuid, second.url) is AliveCheckState.ok
         register_device(context, "arm", "tcp://b:1", "arm", second.url)
@@ -67,19 +71,19 @@ def test_a_registry_goes_on_where_the_one_before_has_stopped(context: Context) -
         second.stop()
 
 
-def test_a_journal_that_cannot_be_closed_holds_up_nobody(context: Context) -> None:
+def test_a_journal_that_cannot_be_closed_holds_up_nobody() -> None:
     class Stubborn(MemoryJournal):
         def close(self) -> None:
             super().close()
             raise OSError("the store is gone")
 
-    registry = start(context, Stubborn())
+    registry = start(Stubborn())
     registry.stop()
     assert not registry.is_alive()
 
 
 def test_a_shorter_history_keeps_the_latest_events(context: Context) -> None:
-    first = start(context, MemoryJournal())
+    first = start(MemoryJournal())
     for name in "abc":
         register_device(context, "camera", f"tcp://{name}:1", name, first.url)
     first.stop()

@@ -203,6 +203,7 @@ CHANGES = st.lists(
 )
 
 
+@pytest.mark.no_cover
 @given(CHANGES)
 @settings(deadline=None)
 def test_names_agree_with_a_plain_set(changes: list[tuple[str, str]]) -> None:
