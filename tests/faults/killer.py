@@ -81,7 +81,7 @@ class Kill:
 
 
 def _seconds(seconds: float | None) -> str:
-    return "never" if seconds is None else f"{seconds:4.2f} s"
+    return "(killed first)" if seconds is None else f"{seconds:4.2f} s"
 
 
 @attrs.frozen
