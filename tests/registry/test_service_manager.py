@@ -223,7 +223,8 @@ def test_what_kills_a_stuck_registry_makes_it_say_where_it_stood(
     with running(*SERVE) as serve:
         manager.listen_for(ALIVE)
         serve.process.send_signal(signal.SIGABRT)
-        assert serve.process.wait(PATIENCE) == -signal.SIGABRT
+        # Python may stumble over a thread that goes on while it writes; the log is what counts.
+        assert serve.process.wait(PATIENCE) in (-signal.SIGABRT, -signal.SIGSEGV)
         assert "in do_round" in errors_of(serve)
 
 
