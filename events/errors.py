@@ -2,8 +2,10 @@
 
     DevicewatchError
     ├── AddressError         (ValueError)    not an address that ZeroMQ can use
+    ├── AuthenticationError                  no key, a wrong one, or another registry than meant
     ├── BindError            (OSError)       the registry cannot listen there
     ├── JournalError                         what should be kept cannot be, or cannot be read
+    ├── KeyFileError                         a file of keys that cannot be used
     ├── MessageError         (ValueError)    bytes that are no message of the protocol
     ├── RequestRefused                       the registry answered ERROR or UNSUPPORTED
     └── RegistryUnreachable  (TimeoutError)  no answer in time
@@ -23,6 +25,14 @@ class AddressError(DevicewatchError, ValueError):
     """An address that ZeroMQ cannot connect to; the message shows what one looks like."""
 
 
+class AuthenticationError(DevicewatchError):
+    """This program and the registry do not come together, on account of a key.
+
+    The registry does not let this key in, or wants one where none was given; or it cannot prove
+    that it is the registry which the key is for.
+    """
+
+
 class BindError(DevicewatchError, OSError):
     """The registry cannot listen on an address or port; the message names it."""
 
@@ -32,6 +42,10 @@ class BindError(DevicewatchError, OSError):
 
 class JournalError(DevicewatchError):
     """A registry's journal cannot be used, or a change cannot be kept in it."""
+
+
+class KeyFileError(DevicewatchError):
+    """A file of keys is not there, holds something else, or may be read by too many."""
 
 
 class MessageError(DevicewatchError, ValueError):

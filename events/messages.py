@@ -156,6 +156,8 @@ class InfoReply:
         tick_interval: Seconds between two ticks.
         uptime: Seconds since the registry started.
         history: How many past events it keeps for replay.
+        refused: How often it has turned somebody away since it started: a key that it does not
+            know, or a request that the key does not allow.
     """
 
     version: int
@@ -165,6 +167,7 @@ class InfoReply:
     tick_interval: Annotated[float, Meta(ge=MIN_TICK_INTERVAL, le=MAX_TICK_INTERVAL)]
     uptime: float
     history: int
+    refused: int = 0
     events_port: int | UnsetType = UNSET
     events_url: str | UnsetType = UNSET
 

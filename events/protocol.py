@@ -9,6 +9,7 @@ from typing import Final
 PROTOCOL_VERSION: Final = 1
 
 REGISTRY_VARIABLE: Final = "DEVICEWATCH_REGISTRY"
+KEY_VARIABLE: Final = "DEVICEWATCH_KEY"
 DEFAULT_REGISTRY: Final = "tcp://127.0.0.1:5555"
 DEFAULT_PORT: Final = "5555"
 DEFAULT_EVENTS_PORT: Final = "5556"
@@ -44,6 +45,14 @@ MAX_METADATA: Final = 32
 """Entries of a device's metadata."""
 MAX_METADATA_KEY: Final = 64
 MAX_METADATA_VALUE: Final = 1_024
+
+DEFAULT_MAX_DEVICES: Final = 100_000
+"""Devices that a registry takes unless it is told otherwise."""
+DEFAULT_DEVICES_PER_KEY: Final = 1_000
+DEFAULT_REQUESTS_PER_KEY: Final = 500.0
+"""Requests per second. Renewals, and devices that leave, are not counted."""
+BURST: Final = 10.0
+"""Seconds: what a peer may ask in that time, it may ask at once if it was quiet before."""
 MAX_INTEGER: Final = 2**53 - 1
 """The largest integer that every JSON reader keeps exactly (RFC 8259, section 6)."""
 
@@ -72,6 +81,17 @@ class ReplyName(StrEnum):
     ERROR = "ERROR"
 
 
+class Role(StrEnum):
+    """What a key allows whoever has it, in a registry that has keys."""
+
+    VIEWER = "viewer"
+    """To see: INFO, SNAPSHOT, REPLAY and the event stream."""
+    DEVICE = "device"
+    """Also to register devices under the names that the key allows, and to look after those."""
+    ADMIN = "admin"
+    """Everything, whatever key a device belongs to."""
+
+
 class Topic(StrEnum):
     """First frame of a message of the event stream, and `event` in its body."""
 
@@ -87,6 +107,8 @@ class Reason(StrEnum):
     UNREGISTERED = "unregistered"
     EXPIRED = "expired"
     REPLACED = "replaced"
+    REVOKED = "revoked"
+    """Its key no longer allows it to be there."""
     UNKNOWN = "unknown"
     """Never on the wire: a watcher found the device gone after events it could not see."""
 
@@ -114,5 +136,11 @@ class ErrorCode(StrEnum):
     """Another instance is registered from the address, and was not to be displaced."""
     UNAVAILABLE = "UNAVAILABLE"
     """The registry cannot keep the change, as its disk is full, say. Nothing has changed."""
+    FORBIDDEN = "FORBIDDEN"
+    """The key that the request came with does not allow it. Nothing has changed."""
+    TOO_MANY = "TOO_MANY"
+    """There are as many devices as the registry takes, in all or from one peer."""
+    TOO_FAST = "TOO_FAST"
+    """This peer asks more often than it may. A renewal is never refused for that."""
     INTERNAL = "INTERNAL"
     """The registry's own fault. The request may be repeated."""

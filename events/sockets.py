@@ -11,6 +11,7 @@ from typing import Final, Self, TypeAlias
 import zmq
 
 from .errors import AddressError
+from .keys import Key
 from .protocol import MAX_FRAME_BYTES
 
 Context: TypeAlias = zmq.Context[zmq.Socket[bytes]]
@@ -23,72 +24,6 @@ HEARTBEAT_INTERVAL: Final = 2_000
 HEARTBEAT_TIMEOUT: Final = 6_000
 """Milliseconds after which a connection that says nothing is given up by both ends, and sought
 anew by this one: TCP by itself would keep it for hours when a cable is pulled (half-open)."""
-
-
-class RequestSocket:
-    """A REQ socket that cannot get stuck: asking again gives up on whatever was asked before.
-
-    A REQ socket whose reply was lost waits for it for ever, so it is thrown away and replaced.
-    It closes without linger: a request that has not left by then is dropped (by ZeroMQ, in the
-    background), so that it does not reach a registry that starts later and register a device
-    that is long gone.
-    """
-
-    def __init__(self, context: Context, url: str) -> None:
-        self._context = context
-        self._url = url
-        self._socket: Socket | None = None
-        self._waiting = False
-
-    @property
-    def waiting(self) -> Socket | None:
-        """The socket to poll for a reply; None while no request is under way."""
-        return self._socket if self._waiting else None
-
-    @property
-    def open(self) -> Socket | None:
-        """The socket, if there is one, whether or not a request is under way.
-
-        Polling it between requests, too, is how to notice at once that its context is terminated,
-        which cannot end before the socket is closed.
-        """
-        return self._socket
-
-    def send(self, request: bytes) -> None:
-        """Send a request, forgetting an earlier one that is still unanswered. Never blocks.
-
-        Raises:
-            AddressError: ZeroMQ cannot connect to the address.
-        """
-        if self._waiting:
-            self.close()
-        if self._socket is None:
-            self._socket = connect(self._context, zmq.REQ, self._url)
-        self._waiting = True
-        try:
-            self._socket.send(request, zmq.NOBLOCK)
-        except zmq.Again:  # the other end of an inproc connection is gone: it will not answer
-            return
-
-    def receive(self) -> list[bytes] | None:
-        """The frames of the reply; None if it is not there yet."""
-        if self._socket is None or not self._waiting:
-            return None
-        try:
-            frames = self._socket.recv_multipart(zmq.NOBLOCK)
-        except zmq.ZMQError as error:
-            if error.errno in (zmq.EAGAIN, zmq.EFSM):  # not there yet, or never sent
-                return None
-            raise
-        self._waiting = False
-        return frames
-
-    def close(self) -> None:
-        """Close the socket at once. `send` opens a new one."""
-        if self._socket is not None:
-            self._socket.close(linger=0)
-        self._socket = None
-        self._waiting = False
 
 
 def check_address(url: str) -> None:
@@ -114,10 +49,11 @@ def _address_error(url: str, why: str) -> AddressError:
     )
 
 
-def connect(context: Context, kind: int, url: str) -> Socket:
-    """Open a socket without linger, bounded in what it keeps and accepts, and connect it.
+def open_socket(context: Context, kind: int) -> Socket:
+    """Open a socket without linger.
 
-    A connection that falls silent, though nobody has closed it, is noticed and made anew.
+    Raises:
+        ContextTerminated: The context has been.
     """
     try:
         socket = context.socket(kind)
@@ -126,6 +62,20 @@ def connect(context: Context, kind: int, url: str) -> Socket:
             raise zmq.ContextTerminated from None
         raise
     socket.linger = 0
+    return socket
+
+
+def new_socket(context: Context, kind: int, key: Key | None = None) -> Socket:
+    """Open a socket without linger, bounded in what it keeps and accepts, for `connect`.
+
+    A connection that falls silent, though nobody has closed it, is noticed and made anew.
+
+    Args:
+        context: ZeroMQ context to open it in.
+        kind: `zmq.REQ`, `zmq.SUB`; a SUB subscribes to everything.
+        key: What to show, and whom to trust (see `check_key`); None talks without encryption.
+    """
+    socket = open_socket(context, kind)
     socket.set(zmq.RCVHWM, RECEIVE_QUEUE)
     socket.set(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
     # What counts is what is set before `connect`. The registry needs no settings of its own: it
@@ -134,16 +84,27 @@ def connect(context: Context, kind: int, url: str) -> Socket:
     socket.set(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT)
     socket.set(zmq.HEARTBEAT_TTL, HEARTBEAT_TIMEOUT)
     socket.set(zmq.HANDSHAKE_IVL, HEARTBEAT_TIMEOUT)
+    if key is not None and key.registry is not None:
+        socket.set(zmq.CURVE_SERVERKEY, key.registry.encode())
+        socket.set(zmq.CURVE_PUBLICKEY, key.public.encode())
+        socket.set(zmq.CURVE_SECRETKEY, key.secret.encode())
     if kind == zmq.SUB:
         socket.set(zmq.SUBSCRIBE, b"")
+    return socket
+
+
+def connect(socket: Socket, url: str) -> None:
+    """Have a socket connect, in the background, for as long as it is open.
+
+    Raises:
+        AddressError: ZeroMQ cannot connect to the address.
+    """
     try:
         socket.connect(url)
+    except zmq.ContextTerminated:
+        raise
     except (zmq.ZMQError, TypeError, ValueError) as error:
-        socket.close(linger=0)
-        if isinstance(error, zmq.ContextTerminated):
-            raise
         raise _address_error(url, str(error)) from None
-    return socket
 
 
 def poll_timeout(seconds: float) -> int:

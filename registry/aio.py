@@ -16,6 +16,7 @@ import zmq
 
 from ..events.aio import wait_readable
 from ..events.errors import DevicewatchError, RegistryUnreachable
+from ..events.keys import Key
 from ..events.logs import get_logger
 from ..events.messages import Register
 from ..events.protocol import DEFAULT_LEASE, DEFAULT_REGISTRY
@@ -40,6 +41,7 @@ def aannounce(
     timeout: float | None = None,
     context: Context | None = None,
     on_change: OnChange | None = None,
+    key: Key | None = None,
 ) -> "AsyncAnnouncement":
     """Be present for as long as an `async with` block runs: `announce` for asyncio.
 
@@ -66,14 +68,16 @@ def aannounce(
         on_change: Called with a `PresenceStatus` for every change of the state or the name, in
             order and in the event loop, so it must not block. What it raises is logged. A plain
             function: from there, `create_task` starts whatever has to be awaited.
+        key: This program's, and the registry's; None for a registry without keys.
 
     Raises:
         AddressError: The registry's address makes no sense.
+        AuthenticationError: The key does not say which registry it is for.
         TypeError: `on_change` is a coroutine function.
     """
     request = first_request(device_type, addr, name, overwrite, alive_timeout, metadata)
     return AsyncAnnouncement(
-        request, registry_url, timeout=timeout, context=context, on_change=on_change
+        request, registry_url, timeout=timeout, context=context, on_change=on_change, key=key
     )
 
 
@@ -81,7 +85,8 @@ class AsyncAnnouncement(Announcing):
     """A device's presence, kept up by a task; made by `aannounce`.
 
     Entering it returns once the device is registered, and raises `RegistryUnreachable` after
-    `timeout` seconds without a registry, or `RequestRefused` if the registry refuses. Leaving it
+    `timeout` seconds without a registry, `RequestRefused` if the registry refuses, or
+    `AuthenticationError` if it does not let this program in. Leaving it
     takes a second or two at the most, registry or not; so does cancelling its entering, since a
     registration that is under way has to be taken back. A second cancellation, or one while it
     leaves, ends it at once, and the lease by itself.
@@ -95,10 +100,13 @@ class AsyncAnnouncement(Announcing):
         timeout: float | None,
         context: Context | None,
         on_change: OnChange | None,
+        key: Key | None = None,
     ) -> None:
         # A shadow makes plain sockets, whatever kind of context it is of.
         plain: Context | None = None if context is None else zmq.Context(context)
-        super().__init__(request, registry_url, timeout=timeout, context=plain, on_change=on_change)
+        super().__init__(
+            request, registry_url, timeout=timeout, context=plain, on_change=on_change, key=key
+        )
         self._on_change = on_change
         self._settled = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -177,6 +185,6 @@ class AsyncAnnouncement(Announcing):
             # descriptor would stay readable for what is no reply: a connection lost, or made.
             if int(socket.get(zmq.EVENTS)) & zmq.POLLIN:
                 return
-            files.append(int(socket.get(zmq.FD)))
+            files += [int(source.get(zmq.FD)) for source in (socket, *self._socket.monitors)]
         await wait_readable(files, self._presence.next_deadline() - time.monotonic())
         self._bell.hush()

@@ -17,11 +17,13 @@ from uuid import uuid4
 import zmq
 
 from ..events.errors import AddressError, DevicewatchError, RegistryUnreachable
+from ..events.keys import Key, check_key
+from ..events.link import RequestSocket
 from ..events.logs import get_logger
 from ..events.messages import Register
 from ..events.protocol import DEFAULT_LEASE, DEFAULT_REGISTRY
 from ..events.records import MetadataValue
-from ..events.sockets import Bell, Context, RequestSocket, check_address, poll_timeout
+from ..events.sockets import Bell, Context, check_address, poll_timeout
 from .presence import Presence, PresenceState, PresenceStatus
 from .teller import OnChange, Teller
 
@@ -51,6 +53,7 @@ def announce(
     timeout: float | None = None,
     context: Context | None = None,
     on_change: OnChange | None = None,
+    key: Key | None = None,
 ) -> "Announcement":
     """Be present for as long as a `with` block runs: all that a device's author needs.
 
@@ -77,14 +80,16 @@ def announce(
         context: ZeroMQ context to open a socket in; None is pyzmq's global one.
         on_change: Called with a `PresenceStatus` for every change of the state or the name, in
             order and in a thread of its own. One that blocks or raises stops nothing.
+        key: This program's, and the registry's; None for a registry without keys.
 
     Raises:
         AddressError: The registry's address makes no sense.
+        AuthenticationError: The key does not say which registry it is for.
         TypeError: `on_change` is a coroutine function.
     """
     request = first_request(device_type, addr, name, overwrite, alive_timeout, metadata)
     return Announcement(
-        request, registry_url, timeout=timeout, context=context, on_change=on_change
+        request, registry_url, timeout=timeout, context=context, on_change=on_change, key=key
     )
 
 
@@ -116,14 +121,16 @@ class Announcing:
         timeout: float | None,
         context: Context | None,
         on_change: OnChange | None,
+        key: Key | None = None,
     ) -> None:
         check_address(registry_url)
+        check_key(key)
         if inspect.iscoroutinefunction(on_change):
             raise TypeError("on_change cannot be a coroutine function: nothing would await it")
         self._url = registry_url
         self._timeout = timeout
         self._presence = Presence(request, registry_url)
-        self._socket = RequestSocket(context or zmq.Context.instance(), registry_url)
+        self._socket = RequestSocket(context or zmq.Context.instance(), registry_url, key)
         self._bell = Bell()
         self._failure: Exception | None = None
         self._was_registered = False
@@ -155,6 +162,8 @@ class Announcing:
             now = time.monotonic()
             if frames is not None:
                 presence.reply_received(frames, now)
+            if (refusal := self._socket.refusal()) is not None:
+                presence.not_let_in(refusal, now)
             presence.advance(now)
             self._tell(tell)
             requests = presence.actions()
@@ -207,7 +216,8 @@ class Announcement(Announcing):
     """A device's presence, kept up by a thread of its own; made by `announce`.
 
     Entering it returns once the device is registered, and raises `RegistryUnreachable` after
-    `timeout` seconds without a registry, or `RequestRefused` if the registry refuses. Leaving it
+    `timeout` seconds without a registry, `RequestRefused` if the registry refuses, or
+    `AuthenticationError` if it does not let this program in. Leaving it
     takes a second or two at the most, registry or not. Its properties may be read from any thread.
     """
 
@@ -219,9 +229,10 @@ class Announcement(Announcing):
         timeout: float | None,
         context: Context | None,
         on_change: OnChange | None = None,
+        key: Key | None = None,
     ) -> None:
         super().__init__(
-            request, registry_url, timeout=timeout, context=context, on_change=on_change
+            request, registry_url, timeout=timeout, context=context, on_change=on_change, key=key
         )
         self._teller = None if on_change is None else Teller(on_change)
         self._settled = threading.Event()
@@ -287,6 +298,7 @@ class Announcement(Announcing):
         poller = zmq.Poller()
         poller.register(self._bell.fileno(), zmq.POLLIN)
         if self._socket.open is not None:
-            poller.register(self._socket.open, zmq.POLLIN)
+            for source in (self._socket.open, *self._socket.monitors):
+                poller.register(source, zmq.POLLIN)
         poller.poll(poll_timeout(self._presence.next_deadline() - time.monotonic()))
         self._bell.hush()

@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import math
 import shutil
 import signal
 import subprocess
@@ -10,69 +9,31 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
-from pathlib import Path
 from typing import Any, Final
 
 import click
-from platformdirs import user_state_path
 
 from ..events.errors import DevicewatchError, RegistryUnreachable
-from ..events.logs import get_logger
+from ..events.keys import Key
 from ..events.protocol import (
-    DEFAULT_EVENTS_PORT,
-    DEFAULT_HISTORY,
     DEFAULT_LEASE,
-    DEFAULT_PORT,
-    DEFAULT_REGISTRY,
-    DEFAULT_TICK_INTERVAL,
     MAX_LEASE,
-    MAX_TICK_INTERVAL,
     MIN_LEASE,
-    MIN_TICK_INTERVAL,
-    REGISTRY_VARIABLE,
 )
 from ..events.records import Cursor, Event
 from ..subscribers.watch import Watcher
 from . import display
 from .announce import Announcement, announce
 from .demo import run_demo
-from .journal import Durability
 from .journal_cli import journal
+from .keys_cli import keys
+from .options import Seconds, key_option, registry_option
 from .requester import query_devices, query_info
-from .server import DeviceRegistry
-from .service_manager import ServiceManager
+from .serve_cli import serve
 from .signals import Signals
-from .sqlite import SqliteJournal
 
 CONNECT_TIMEOUT: Final = 5.0
 """Seconds after which a command takes the registry for unreachable."""
-
-
-class _Seconds(click.FloatRange):
-    """A range of seconds; neither "nan" nor "inf" is in any."""
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Read it."""
-        seconds: float = super().convert(value, param, ctx)
-        if not math.isfinite(seconds):
-            self.fail(f"{value} is no number of seconds", param, ctx)
-        return seconds
-
-
-log = get_logger(__name__)
-
-registry_option = click.option(
-    "--registry",
-    "url",
-    envvar=REGISTRY_VARIABLE,
-    default=DEFAULT_REGISTRY,
-    show_default=True,
-    show_envvar=True,
-    metavar="URL",
-    help="The registry's address.",
-)
 
 
 class _Commands(click.Group):
@@ -97,122 +58,17 @@ def main() -> None:
     display.configure_logs()
 
 
-main.add_command(journal)
-
-
-@main.command()
-@click.option(
-    "--bind",
-    default="127.0.0.1",
-    show_default=True,
-    metavar="ADDR",
-    help='Interface to listen at; "*" for all: then anyone who can connect can register.',
-)
-@click.option(
-    "--port",
-    default=DEFAULT_PORT,
-    show_default=True,
-    metavar="PORT",
-    help="TCP port for requests; 0 picks a free one.",
-)
-@click.option(
-    "--events-port",
-    default=DEFAULT_EVENTS_PORT,
-    show_default=True,
-    metavar="PORT",
-    help="TCP port for the event stream; 0 picks a free one.",
-)
-@click.option(
-    "--history",
-    default=DEFAULT_HISTORY,
-    show_default=True,
-    metavar="N",
-    type=click.IntRange(0, 10_000_000),
-    help="Past events to keep for replay.",
-)
-@click.option(
-    "--tick",
-    default=DEFAULT_TICK_INTERVAL,
-    show_default=True,
-    metavar="SECONDS",
-    type=_Seconds(MIN_TICK_INTERVAL, MAX_TICK_INTERVAL),
-    help="Time between two signs of life.",
-)
-@click.option(
-    "--journal",
-    "journal_path",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="Where to keep who is registered.  [default: one for each port, in your state directory; "
-    "none with --port 0]",
-)
-@click.option("--no-journal", is_flag=True, help="Keep nothing: a restart forgets everybody.")
-@click.option(
-    "--durability",
-    default=Durability.PROCESS.value,
-    show_default=True,
-    type=click.Choice([durability.value for durability in Durability]),
-    help="What each change is to survive: the end of the process, or a power cut as well, for "
-    "which it has to wait for the disk.",
-)
-def serve(
-    bind: str,
-    port: str,
-    events_port: str,
-    history: int,
-    tick: float,
-    journal_path: Path | None,
-    no_journal: bool,
-    durability: str,
-) -> None:
-    """Run the registry until Ctrl-C or SIGTERM.
-
-    Started again, it goes on with the devices that it had (see docs/journal.md). SIGHUP does
-    nothing: there is nothing to reload. Under systemd it says when it is ready and that it is
-    well (see docs/service.md).
-    """
-    if journal_path is not None and no_journal:
-        raise click.UsageError("--journal and --no-journal exclude each other")
-    display.configure_logs(logging.INFO)
-    if journal_path is None and not no_journal:
-        journal_path = default_journal(port)
-    if journal_path is None:
-        log.info("no journal is kept: a restart forgets everybody")
-    registry = DeviceRegistry(
-        addr=bind,
-        port=port,
-        events_port=events_port,
-        history=history,
-        tick_interval=tick,
-        journal=None
-        if journal_path is None
-        else SqliteJournal(journal_path, durability=Durability(durability)),
-    )
-    with Signals(outlive_hangup=True) as signals, contextlib.ExitStack() as stack:
-        stack.callback(registry.stop)
-        registry.start()
-        stack.enter_context(ServiceManager(registry))
-        click.echo(f"devicewatch registry ready at {registry.url} (events {registry.events_url})")
-        sys.stdout.flush()
-        signals.ring_after(registry.join)
-        signals.wait(lambda: not registry.is_alive())
-        if not signals.received:
-            raise click.ClickException("the registry stopped by itself; its log says why")
-
-
-def default_journal(port: str) -> Path | None:
-    """Where `serve` keeps the journal of a port unless it is told; None for any free port."""
-    if not port.isdigit() or int(port) == 0:
-        return None
-    return user_state_path("devicewatch") / f"registry-{int(port)}.journal"
+for command in (serve, journal, keys):
+    main.add_command(command)
 
 
 @main.command("list")
 @registry_option
+@key_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
-def list_(url: str, as_json: bool) -> None:
+def list_(url: str, key: Key | None, as_json: bool) -> None:
     """Show the devices present."""
-    devices = query_devices(None, url, CONNECT_TIMEOUT)
+    devices = query_devices(None, url, CONNECT_TIMEOUT, key=key)
     if as_json:
         display.print_json([display.device_record(device) for device in devices])
     else:
@@ -221,10 +77,11 @@ def list_(url: str, as_json: bool) -> None:
 
 @main.command()
 @registry_option
+@key_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def info(url: str, as_json: bool) -> None:
+def info(url: str, key: Key | None, as_json: bool) -> None:
     """Show what the registry says of itself."""
-    reply = query_info(None, url, CONNECT_TIMEOUT)
+    reply = query_info(None, url, CONNECT_TIMEOUT, key=key)
     if as_json:
         display.print_json(display.info_record(reply))
     else:
@@ -233,12 +90,13 @@ def info(url: str, as_json: bool) -> None:
 
 @main.command()
 @registry_option
+@key_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option("--type", "device_type", metavar="TYPE", help="Only devices of this type.")
 @click.option("--count", type=click.IntRange(1), metavar="N", help="Stop after N events.")
 @click.option(
     "--timeout",
-    type=_Seconds(0, MAX_LEASE, min_open=True),
+    type=Seconds(0, MAX_LEASE, min_open=True),
     metavar="SECONDS",
     help="Stop after this time; an error if --count events have not come by then.",
 )
@@ -249,6 +107,7 @@ def info(url: str, as_json: bool) -> None:
 )
 def watch(
     url: str,
+    key: Key | None,
     as_json: bool,
     device_type: str | None,
     count: int | None,
@@ -266,7 +125,7 @@ def watch(
     deadline = None if timeout is None else time.monotonic() + timeout
     with (
         Signals() as signals,
-        Watcher(url, since=_parse_cursor(since), device_type=device_type) as watcher,
+        Watcher(url, since=_parse_cursor(since), device_type=device_type, key=key) as watcher,
         signals.lookout(watcher.close) as lookout,
     ):
         try:
@@ -311,13 +170,14 @@ def _until(watcher: Watcher, deadline: float | None) -> Iterator[Event]:
 @click.argument("device_type", metavar="TYPE")
 @click.argument("addr")
 @registry_option
+@key_option
 @click.option("--name", default="", help='The name it would like.  [default: "TYPE-0", …]')
 @click.option("--overwrite", is_flag=True, help="Take the name even from its present holder.")
 @click.option(
     "--lease",
     default=DEFAULT_LEASE,
     show_default=True,
-    type=_Seconds(MIN_LEASE, MAX_LEASE),
+    type=Seconds(MIN_LEASE, MAX_LEASE),
     metavar="SECONDS",
     help="How long the registry waits for a sign of life.",
 )
@@ -325,6 +185,7 @@ def _until(watcher: Watcher, deadline: float | None) -> Iterator[Event]:
 @click.argument("command", nargs=-1, type=click.UNPROCESSED, metavar="[-- COMMAND...]")
 def announce_(
     url: str,
+    key: Key | None,
     device_type: str,
     addr: str,
     name: str,
@@ -350,6 +211,7 @@ def announce_(
         metadata=_parse_metadata(metadata),
         timeout=CONNECT_TIMEOUT,
         on_change=display.PresenceChanges(err=bool(command)),
+        key=key,
     )
     with Signals() as signals, contextlib.ExitStack() as stack:
         if not _enter(presence, signals):

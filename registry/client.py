@@ -12,6 +12,7 @@ from uuid import uuid4
 import zmq
 
 from ..events.errors import MessageError, RegistryUnreachable, RequestRefused
+from ..events.keys import Key
 from ..events.logs import get_logger
 from ..events.messages import Ack, CheckAlive, Register, RegisterAck, Unregister
 from ..events.protocol import DEFAULT_LEASE
@@ -44,6 +45,7 @@ def register_device(
     alive_timeout: float | None = None,
     metadata: Mapping[str, MetadataValue] | None = None,
     timeout: float | None = None,
+    key: Key | None = None,
 ) -> tuple[str, str]:
     """Register a device, which then has to be kept alive with `send_alive_check`.
 
@@ -57,6 +59,7 @@ def register_device(
         alive_timeout: Length of the lease in seconds; None for the registry's default, 20.
         metadata: More to know about it: up to 32 strings, numbers, truth values or None by name.
         timeout: Seconds to wait for a registry; None waits until one answers.
+        key: This program's, and the registry's; None for a registry without keys.
 
     Returns:
         The name that it got, and its uuid: the secret with which to renew and unregister.
@@ -64,6 +67,7 @@ def register_device(
 
     Raises:
         AddressError: The registry's address makes no sense.
+        AuthenticationError: The registry does not let this program in, or it is another one.
     """
     # The instance makes it harmless to ask again when the answer was lost.
     request = Register(
@@ -71,7 +75,7 @@ def register_device(
     )
     deadline = None if timeout is None else time.monotonic() + timeout
     try:
-        with Requester(context, registry_url) as requester:
+        with Requester(context, registry_url, key=key) as requester:
             while True:
                 left = REPLY_TIMEOUT if deadline is None else deadline - time.monotonic()
                 if left <= 0:
@@ -91,7 +95,12 @@ def register_device(
 
 
 def unregister_device(
-    context: Context | None, uuid: str, registry_url: str, *, timeout: float = REPLY_TIMEOUT
+    context: Context | None,
+    uuid: str,
+    registry_url: str,
+    *,
+    timeout: float = REPLY_TIMEOUT,
+    key: Key | None = None,
 ) -> bool:
     """Take a device out of the registry.
 
@@ -100,6 +109,7 @@ def unregister_device(
         uuid: What `register_device` returned.
         registry_url: The registry's address.
         timeout: Seconds to wait for its answer.
+        key: This program's, and the registry's; None for a registry without keys.
 
     Returns:
         The registry's own answer: False for a uuid that it does not know (any more). False also
@@ -107,9 +117,10 @@ def unregister_device(
 
     Raises:
         AddressError: The registry's address makes no sense.
+        AuthenticationError: The registry does not let this program in, or it is another one.
     """
     try:
-        with Requester(context, registry_url) as requester:
+        with Requester(context, registry_url, key=key) as requester:
             return expect(Ack, requester.ask(Unregister(uuid), timeout), registry_url).success
     except (RegistryUnreachable, RequestRefused, MessageError) as error:
         log.warning("could not unregister", why=str(error))
@@ -125,6 +136,7 @@ def send_alive_check(
     alive_timeout: float = DEFAULT_LEASE,
     *,
     timeout: float = REPLY_TIMEOUT,
+    key: Key | None = None,
 ) -> AliveCheckState:
     """Renew a device's lease.
 
@@ -134,14 +146,16 @@ def send_alive_check(
         registry_url: The registry's address.
         alive_timeout: Seconds from now until the lease ends.
         timeout: Seconds to wait for the registry's answer.
+        key: This program's, and the registry's; None for a registry without keys.
 
     Raises:
         AddressError: The registry's address makes no sense.
+        AuthenticationError: The registry does not let this program in, or it is another one.
         RequestRefused: The registry refuses the uuid or a lease of this length.
         MessageError: Something that is no registry answers there.
     """
     try:
-        with Requester(context, registry_url) as requester:
+        with Requester(context, registry_url, key=key) as requester:
             reply = requester.ask(CheckAlive(uuid, alive_timeout), timeout)
     except (RegistryUnreachable, zmq.ContextTerminated):
         return AliveCheckState.unreachable

@@ -4,10 +4,11 @@ Theory of operation
 ===================
 
 The core holds who is present and decides what every request means; it has no socket, clock,
-log or thread. Whoever drives it (`service` and `loop`, or a test) does six things:
+log or thread. Whoever drives it (`service` and `loop`, or a test) does seven things:
 
 * says when it wakes up, if it has been asleep: `attend(now)`;
-* gives it each request, with the time: `handle(request, now)`;
+* gives it each request, with the time and whose it is: `handle(request, now, peer)`;
+* says which keys are let in, if there are keys, and whenever that changes: `authorize`;
 * tells it that time has passed: `expire(now)` for leases, `tick(now)` for ticks and greetings, at
   `next_deadline()` at the latest; and sends the markers that `expire` asks for;
 * has each `change` kept by the journal, if it has one, or takes it back with `revert`;
@@ -29,6 +30,11 @@ whom is settled in `_register`, in this order: whoever is at the address leaves 
 `displace`, stays, and the request is refused), then, with `overwrite`, whoever has the name, and
 only then a free name is looked for; so a device that starts again at its address under its name
 keeps both (P9).
+
+Who may do what is asked of `authority`, before anything is changed; only whether a name is allowed,
+and whether there is room, shows when room has been made, which is taken back then. When a key loses
+its rights, the leases of what it has no right to end at once: so all that is known of ends, that
+they come in small portions and are kept in the journal, holds for these too.
 
 No request costs more than O(log n) for n devices (see `leases`, `names`, `registrations`).
 """
@@ -74,10 +80,13 @@ from ..events.protocol import (
     RequestName,
 )
 from ..events.records import Added, Bye, Device, Event, Removed, Tick
+from .authority import Authority, forbidden
 from .fairness import FairLeases
 from .history import History
 from .journal import Change, Past, Registration
+from .limits import Limits
 from .registrations import Registrations
+from .security import Grants
 
 GREETING_INTERVAL: Final = 0.01
 """Seconds between greetings: each goes to all subscribers, however many join at once."""
@@ -102,6 +111,7 @@ class CoreSettings:
         tick_interval: Seconds between ticks, 0.01 to 3600.
         history: Events kept for replay, 0 to 10 million.
         events_port: TCP port of the event stream, for INFO.
+        limits: How much it takes, in all and from one peer.
     """
 
     tick_interval: float = attrs.field(
@@ -117,6 +127,7 @@ class CoreSettings:
         default=0,
         validator=[validators.instance_of(int), validators.ge(0), validators.le(65_535)],
     )
+    limits: Limits = attrs.field(factory=Limits, validator=validators.instance_of(Limits))
 
 
 def _random_uuid() -> str:
@@ -138,6 +149,8 @@ class RegistryCore:
     Attributes:
         seq: Number of the latest event, 0 before the first.
         wall_offset: Seconds to add to `now` to get the time since 1970.
+        refused: How often somebody was turned away on account of a key: by the core, and before a
+            request could be made, which the driver counts here.
     """
 
     def __init__(
@@ -153,12 +166,14 @@ class RegistryCore:
         self.settings = settings or CoreSettings()
         self.seq = 0
         self.wall_offset = 0.0
+        self.refused = 0
         self._started = now
         self._next_tick = now + self.settings.tick_interval
         self._last_tick = -math.inf
         self._greet_at = math.inf
         self._latest_time = -math.inf
         self._new_uuid = new_uuid
+        self._authority = Authority(self.settings.limits)
         self._registrations = Registrations()
         self._leases = FairLeases(now, watchful=watchful)
         self._history = History(self.settings.history)
@@ -182,6 +197,18 @@ class RegistryCore:
             self._registrations.put(registration)
             self._leases.set(registration.uuid, registration.lease, now)
 
+    def authorize(self, grants: Grants | None, now: float) -> None:
+        """Say which keys are let in from now on, and what they allow; None is everybody, all.
+
+        Registrations that this does not allow end, with the reason `revoked`.
+        """
+        before, self._authority.grants = self._authority.grants, grants
+        for peer, registrations in self._registrations.by_peer.items():
+            if before is None or grants is None or before.get(peer) != grants.get(peer):
+                for registration in registrations.values():
+                    if not self._authority.may_stay(registration):
+                        self._leases.set(registration.uuid, 0.0, now)
+
     @property
     def devices(self) -> dict[str, Device]:
         """The devices present, by name: a copy. May be read from any thread."""
@@ -199,23 +226,40 @@ class RegistryCore:
             leases.attend(now, self.next_deadline())
         leases.seen = now
 
-    def handle(self, request: Request, now: float) -> tuple[Reply, list[Event]]:
+    def handle(
+        self, request: Request, now: float, peer: str | None = None
+    ) -> tuple[Reply, list[Event]]:
         """Answer a request, and say what happened: publish the events, then send the reply.
 
         Where a journal is kept, `change` comes before both.
+
+        Args:
+            request: What is asked.
+            now: The time.
+            peer: Whose request it is: a key or, in a registry without keys, the address that it
+                comes from. None is the registry's own process, and whoever is not known.
         """
         self._settle()
         leases = self._leases
         if now - leases.seen > leases.tolerance:
             leases.attend(now)  # held up just now: it shall not lengthen what this request grants
         leases.seen = now
+        reply, events = self._answer(request, now, peer)
+        if isinstance(reply, ErrorReply) and reply.code == ErrorCode.FORBIDDEN:
+            self.refused += 1
+        return reply, events
+
+    def _answer(self, request: Request, now: float, peer: str | None) -> tuple[Reply, list[Event]]:
+        refusal = self._authority.refusal(request, peer, now)
+        if refusal is not None:
+            return refusal, []
         match request:
             case CheckAlive():
-                return self._check_alive(request, now), []
+                return self._check_alive(request, now, peer), []
             case Register():
-                return self._register(request, now)
+                return self._register(request, now, peer)
             case Unregister():
-                return self._unregister(request, now)
+                return self._unregister(request, now, peer)
             case Info():
                 return self._info(now), []
             case Snapshot():
@@ -238,7 +282,9 @@ class RegistryCore:
         """
         self._settle()
         for uuid in self._leases.expired(now, EXPIRED_PER_CALL, drained=drained):
-            self._leave(self._registrations.by_uuid[uuid], Reason.EXPIRED, RETRY, now)
+            registration = self._registrations.by_uuid[uuid]
+            allowed = self._authority.may_stay(registration)
+            self._leave(registration, Reason.EXPIRED if allowed else Reason.REVOKED, RETRY, now)
         return list(self._events)
 
     @property
@@ -305,33 +351,53 @@ class RegistryCore:
 
     # --- what each request means ------------------------------------------------------------
 
-    def _check_alive(self, request: CheckAlive, now: float) -> Ack:
+    def _check_alive(self, request: CheckAlive, now: float, peer: str | None) -> Ack | ErrorReply:
         registration = self._registrations.by_uuid.get(request.uuid)
         if registration is not None:
-            self._renew(registration, request.alive_timeout, now)
-        return Ack(RequestName.CHECK_ALIVE, registration is not None)
+            if not self._authority.may_end(registration, peer):
+                return _anothers(request)
+            if self._authority.may_stay(registration):
+                self._renew(registration, request.alive_timeout, now)
+                return Ack(RequestName.CHECK_ALIVE, success=True)
+        return Ack(RequestName.CHECK_ALIVE, success=False)
 
-    def _unregister(self, request: Unregister, now: float) -> tuple[Ack, list[Event]]:
+    def _unregister(
+        self, request: Unregister, now: float, peer: str | None
+    ) -> tuple[Ack | ErrorReply, list[Event]]:
         registration = self._registrations.by_uuid.get(request.uuid)
         if registration is not None:
+            if not self._authority.may_end(registration, peer):
+                return _anothers(request), []
             self._cancel(registration, Reason.UNREGISTERED, now)
         return Ack(RequestName.UNREGISTER, registration is not None), list(self._events)
 
     def _register(
-        self, request: Register, now: float
+        self, request: Register, now: float, peer: str | None
     ) -> tuple[RegisterAck | ErrorReply, list[Event]]:
-        by_name, here = self._registrations.by_name, self._registrations.by_addr.get(request.addr)
+        here = self._registrations.by_addr.get(request.addr)
+        named = self._registrations.by_name.get(request.name) if request.overwrite else None
         if here is not None:
             again = request.instance is not None and here.request.instance == request.instance
+            again = again and self._authority.is_of(here, peer)
             if again and _asks_for_what_it_has(request, here):
                 return self._register_ack(self._renew(here, _lease(request), now)), []
             if not (again or request.displace):
                 return _occupied(here.device), []
+        for other in (here, named):
+            if other is not None and not self._authority.may_end(other, peer):
+                return _belongs_to_another(request, other.device), []
+        if here is not None:
             self._cancel(here, Reason.REPLACED, now)
-        if request.overwrite and request.name in by_name:
-            self._cancel(by_name[request.name], Reason.REPLACED, now)
+        if named is not None and named is not here:
+            self._cancel(named, Reason.REPLACED, now)
         name = self._registrations.free_name(request.name, request.device_type)
-        registration = self._enter(request, name, now)
+        held = len(self._registrations.by_peer.get(peer or "", ()))
+        total = len(self._registrations)
+        error = self._authority.may_not_register(request, name, peer, held, total)
+        if error is not None:
+            self.revert()
+            return error, []
+        registration = self._enter(request, name, peer or "", now)
         return self._register_ack(registration), list(self._events)
 
     def _register_ack(self, registration: Registration) -> RegisterAck:
@@ -352,6 +418,7 @@ class RegistryCore:
             tick_interval=self.settings.tick_interval,
             uptime=now - self._started,
             history=self.settings.history,
+            refused=self.refused,
             events_port=self.settings.events_port,
         )
 
@@ -369,13 +436,13 @@ class RegistryCore:
 
     # --- changes ------------------------------------------------------------------------------
 
-    def _enter(self, request: Register, name: str, now: float) -> Registration:
+    def _enter(self, request: Register, name: str, peer: str, now: float) -> Registration:
         self.seq += 1
         time = self._time(now)
         device = Device(
             name, request.device_type, request.addr, self.seq, time, request.metadata or {}
         )
-        registration = Registration(device, self._new_uuid(), _lease(request), request)
+        registration = Registration(device, self._new_uuid(), _lease(request), request, peer)
         self._registrations.put(registration)
         self._leases.set(registration.uuid, registration.lease, now)
         self._undo.append(partial(self._take_out, registration))
@@ -448,3 +515,15 @@ def _occupied(holder: Device) -> ErrorReply:
         ErrorCode.OCCUPIED,
         f"{holder.addr} is the address of the {holder.device_type} {holder.name!r} now",
     )
+
+
+def _belongs_to_another(request: Register, holder: Device) -> ErrorReply:
+    return forbidden(
+        request,
+        f"the {holder.device_type} {holder.name!r} at {holder.addr} belongs to another key; only "
+        "that and an admin's may take its place",
+    )
+
+
+def _anothers(request: CheckAlive | Unregister) -> ErrorReply:
+    return forbidden(request, "this uuid was given to another key")

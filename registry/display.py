@@ -75,6 +75,7 @@ def print_info(url: str, info: InfoReply) -> None:
         "tick interval": f"{info.tick_interval:g} s",
         "history": f"{info.history} events",
         "up for": duration(info.uptime),
+        "turned away": f"{info.refused} times",
         "protocol": info.version,
     }
     table = Table.grid(padding=(0, 2))
@@ -93,6 +94,7 @@ def info_record(info: InfoReply) -> dict[str, object]:
         "tick_interval": info.tick_interval,
         "uptime": info.uptime,
         "history": info.history,
+        "refused": info.refused,
     }
     if isinstance(info.events_port, int):
         record["events_port"] = info.events_port

@@ -39,12 +39,15 @@ class Registration:
         uuid: Its secret.
         lease: Length of its lease as it stands, in seconds: that of its last renewal.
         request: How it asked for this, to tell when it asks for the same again.
+        peer: Who asked: a key or, in a registry without keys, the address that it was asked from;
+            empty where that is not known.
     """
 
     device: Device
     uuid: str = attrs.field(repr=False)
     lease: float
     request: Register
+    peer: str = ""
 
 
 @attrs.frozen

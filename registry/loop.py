@@ -23,6 +23,7 @@ from ..events.records import StreamMessage
 from ..events.sockets import Socket, poll_timeout
 from .core import RegistryCore
 from .doorbell import Doorbell
+from .gate import Gate, frame_property
 from .journal import Journal
 from .marker import Marker
 from .service import Service
@@ -49,6 +50,7 @@ class Loop:
         stream: An XPUB, bound.
         marker: Goes through `requests`.
         bell: Wakes it up; answered after each round.
+        gate: Guards the two sockets; None if anyone may use them.
         stopping: Ends it, once the bell has rung.
     """
 
@@ -61,6 +63,7 @@ class Loop:
         marker: Marker,
         bell: Doorbell,
         stopping: threading.Event,
+        gate: Gate | None = None,
     ) -> None:
         self._core = core
         self._service = Service(core, journal, self._publish)
@@ -68,12 +71,15 @@ class Loop:
         self._stream = stream
         self._marker = marker
         self._bell = bell
+        self._gate = gate
         self._stopping = stopping
         self._away_logged = 0.0
         self._has_slept = True
         self._poller = zmq.Poller()
         for source in (requests, stream, marker.stream, bell.fileno()):
             self._poller.register(source, zmq.POLLIN)
+        if gate is not None:
+            self._poller.register(gate.stream, zmq.POLLIN)
 
     def run(self) -> None:
         """Do it.
@@ -92,6 +98,8 @@ class Loop:
         core.wall_offset = time.time() - now
         if self._has_slept:
             core.attend(now)
+        if self._gate is not None:
+            self._look_after(self._gate, now)
         self._marker.forward()
         drained = self._serve_waiting()
         if core.away - self._away_logged >= HELD_UP:
@@ -105,8 +113,20 @@ class Loop:
         if tick := core.tick(now):
             self._publish(tick)
         if drained:
-            self._poller.poll(poll_timeout(core.next_deadline() - time.monotonic()))
+            self._poller.poll(poll_timeout(self._next_deadline() - time.monotonic()))
         self._has_slept = drained
+
+    def _next_deadline(self) -> float:
+        deadline = self._core.next_deadline()
+        return deadline if self._gate is None else min(deadline, self._gate.next_look)
+
+    def _look_after(self, gate: Gate, now: float) -> None:
+        if gate.has_changed():
+            self._core.authorize(gate.grants, now)
+            gate.cut()
+        gate.admit()
+        self._core.refused += gate.refused
+        gate.refused = 0
 
     def _log_away(self) -> None:
         seconds = self._core.away - self._away_logged
@@ -120,21 +140,27 @@ class Loop:
         end = time.monotonic() + _BATCH_TIME
         for _ in range(_BATCH):
             try:
-                frames = self._requests.recv_multipart(zmq.NOBLOCK)
+                parts = self._requests.recv_multipart(zmq.NOBLOCK, copy=False)
             except zmq.Again:
                 return True
             now = time.monotonic()
-            self._requests.send(self._answer(frames, now))
+            self._requests.send(self._answer(parts, now))
             if now > end:
                 break
         return False
 
-    def _answer(self, frames: list[bytes], now: float) -> bytes:
+    def _answer(self, parts: list[zmq.Frame], now: float) -> bytes:
+        frames = [part.bytes for part in parts]
         number = self._marker.read(frames)
         if number is None:
-            return self._service.answer(frames, now)
+            return self._service.answer(frames, now, self._peer(parts[0]))
         self._core.marker_read(number)
         return b""
+
+    def _peer(self, frame: zmq.Frame) -> str | None:
+        if self._gate is not None:
+            return self._gate.peer(frame)
+        return frame_property(frame, "Peer-Address")
 
     def _publish(self, message: StreamMessage) -> None:
         self._stream.send_multipart(encode_event(message))
@@ -143,7 +169,10 @@ class Loop:
         found = False
         try:
             for _ in range(_BATCH):
-                found |= self._stream.recv(zmq.NOBLOCK).startswith(b"\1")
+                frame = self._stream.recv(zmq.NOBLOCK, copy=False)
+                found |= frame.bytes.startswith(b"\1")
+                if self._gate is not None:
+                    self._gate.peer(frame, first=True)
         except zmq.Again:
             pass
         return found

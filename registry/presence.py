@@ -25,7 +25,8 @@ everybody. Three things may be in the way when it comes back:
     the name is another's     It takes the next free one, and keeps that.
     the address is another's  Another instance of the same device, most likely, started later.
                               It stands by: once a lease it asks whether the other has gone.
-    the registry says no      It asks again, at longer and longer intervals.
+    the registry says no      It asks again, at longer and longer intervals; so it does where it
+                              is not let in any more, as its key was revoked, say.
 
 While it stands by it first asks the registry how long that has been up: after a restart whoever
 was registered comes first, or the two would change places.
@@ -40,7 +41,12 @@ from typing import Final
 import attrs
 
 from ..events.codec import decode_reply, encode_request
-from ..events.errors import DevicewatchError, MessageError, RequestRefused
+from ..events.errors import (
+    AuthenticationError,
+    DevicewatchError,
+    MessageError,
+    RequestRefused,
+)
 from ..events.messages import (
     Ack,
     CheckAlive,
@@ -70,6 +76,9 @@ LONGEST_TIMEOUT: Final = 10.0
 
 LEAVE_TIMEOUT: Final = 1.0
 """Seconds to wait, on the way out, for each of at most two replies."""
+
+
+_PASSING: Final = (ErrorCode.UNAVAILABLE, ErrorCode.TOO_MANY, ErrorCode.TOO_FAST)
 
 
 class PresenceState(enum.StrEnum):
@@ -206,6 +215,12 @@ class Presence:
             case _:
                 self._fail(refusal(reply, self._url), now)
 
+    def not_let_in(self, error: AuthenticationError, now: float) -> None:
+        """Take in that the registry cannot be asked, on account of a key."""
+        self._unanswered = None
+        self._lease_ends = -math.inf  # whoever's key was taken away is not registered any more
+        self._fail(error, now)
+
     def advance(self, now: float) -> None:
         """Let time pass, once the reply that may have arrived has been taken in."""
         if now < self._due:
@@ -250,9 +265,9 @@ class Presence:
         seconds *= 1 << max(0, self._failures - 2)
         return min(seconds, LONGEST_TIMEOUT) * (1 - self._jitter() / 4)
 
-    def _fail(self, error: MessageError | RequestRefused, now: float) -> None:
+    def _fail(self, error: AuthenticationError | MessageError | RequestRefused, now: float) -> None:
         """What came was no answer, or not the one hoped for."""
-        refused = isinstance(error, RequestRefused)
+        refused = not isinstance(error, MessageError)
         state = PresenceState.REFUSED if refused else PresenceState.UNREACHABLE
         if self._leaving:
             self._end(_left_behind(str(error)))
@@ -346,9 +361,9 @@ def _sensible(lease: float | None) -> float:
     return min(max(DEFAULT_LEASE if lease is None else lease, MIN_LEASE), MAX_LEASE)
 
 
-def _may_pass(error: MessageError | RequestRefused) -> bool:
+def _may_pass(error: DevicewatchError) -> bool:
     """Whether it says that asking again, later, will do."""
-    return isinstance(error, RequestRefused) and error.code == ErrorCode.UNAVAILABLE
+    return isinstance(error, RequestRefused) and error.code in _PASSING
 
 
 def _left_behind(why: str) -> str:

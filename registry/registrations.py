@@ -15,15 +15,17 @@ class Registrations:
     One thread at a time may use it; `devices` may be read from any.
 
     Attributes:
-        by_name: Those of the devices' names. Read it, do not change it; nor the other two.
+        by_name: Those of the devices' names. Read it, do not change it; nor the others.
         by_addr: Those of the devices' addresses.
         by_uuid: Those of the devices' secrets.
+        by_peer: Those of whoever asked for them; what is in there is by uuid.
     """
 
     def __init__(self) -> None:
         self.by_name: dict[str, Registration] = {}
         self.by_addr: dict[str, Registration] = {}
         self.by_uuid: dict[str, Registration] = {}
+        self.by_peer: dict[str, dict[str, Registration]] = {}
         self._by_revision: SortedDict[int, Registration] = SortedDict()
         self._numbered = NumberedNames()
 
@@ -45,6 +47,7 @@ class Registrations:
         self.by_name[device.name] = registration
         self.by_addr[device.addr] = registration
         self.by_uuid[registration.uuid] = registration
+        self.by_peer.setdefault(registration.peer, {})[registration.uuid] = registration
         self._by_revision[device.revision] = registration
 
     def remove(self, registration: Registration) -> None:
@@ -58,6 +61,10 @@ class Registrations:
         del self.by_addr[device.addr]
         del self.by_uuid[registration.uuid]
         del self._by_revision[device.revision]
+        of_peer = self.by_peer[registration.peer]
+        del of_peer[registration.uuid]
+        if not of_peer:
+            del self.by_peer[registration.peer]
         self._numbered.discard(device.name)
 
     def free_name(self, wish: str, device_type: str) -> str:

@@ -7,6 +7,8 @@ import zmq
 
 from ..events.codec import decode_reply, encode_request
 from ..events.errors import RegistryUnreachable
+from ..events.keys import Key, check_key
+from ..events.link import RequestSocket
 from ..events.messages import (
     ErrorReply,
     Info,
@@ -19,7 +21,7 @@ from ..events.messages import (
 )
 from ..events.protocol import MAX_PAGE
 from ..events.records import Device
-from ..events.sockets import Bell, Context, RequestSocket, check_address, poll_timeout
+from ..events.sockets import Bell, Context, check_address, poll_timeout
 from .refusal import refusal
 
 T = TypeVar("T")
@@ -35,15 +37,25 @@ class Requester:
         context: ZeroMQ context to open a socket in; None is pyzmq's global one.
         url: The registry's address.
         bell: Ends the wait for a reply when it rings.
+        key: This program's, and the registry's; None for a registry without keys.
 
     Raises:
         AddressError: The address makes no sense.
+        AuthenticationError: The key does not say which registry it is for.
     """
 
-    def __init__(self, context: Context | None, url: str, bell: Bell | None = None) -> None:
+    def __init__(
+        self,
+        context: Context | None,
+        url: str,
+        bell: Bell | None = None,
+        *,
+        key: Key | None = None,
+    ) -> None:
         check_address(url)
+        check_key(key)
         self.url = url
-        self._socket = RequestSocket(context or zmq.Context.instance(), url)
+        self._socket = RequestSocket(context or zmq.Context.instance(), url, key)
         self._bell = bell
 
     def ask(self, request: Request, timeout: float = REPLY_TIMEOUT) -> Reply:
@@ -54,6 +66,7 @@ class Requester:
             timeout: Seconds to wait.
 
         Raises:
+            AuthenticationError: The registry does not let this program in, or it is another one.
             RegistryUnreachable: No reply in time, or the bell rang.
             RequestRefused: The registry answered `ERROR`, or does not know such a request.
             MessageError: The reply is none: something else answers at this address.
@@ -97,34 +110,45 @@ class Requester:
         self.close()
 
     def _wait(self, deadline: float) -> list[bytes] | None:
-        poller = zmq.Poller()
-        poller.register(self._socket.waiting, zmq.POLLIN)
-        if self._bell is not None:
-            poller.register(self._bell.fileno(), zmq.POLLIN)
         while (left := deadline - time.monotonic()) > 0:
+            poller = zmq.Poller()
+            for source in (self._socket.waiting, *self._socket.monitors):
+                poller.register(source, zmq.POLLIN)
+            if self._bell is not None:
+                poller.register(self._bell.fileno(), zmq.POLLIN)
             rung = dict(poller.poll(poll_timeout(left)))
             frames = self._socket.receive()
             if frames is not None:
                 return frames
+            if (refusal := self._socket.refusal()) is not None:
+                raise refusal
             if self._bell is not None and self._bell.fileno() in rung:
                 return None
         return None
 
 
 def query_info(
-    context: Context | None, registry_url: str, timeout: float = REPLY_TIMEOUT
+    context: Context | None,
+    registry_url: str,
+    timeout: float = REPLY_TIMEOUT,
+    *,
+    key: Key | None = None,
 ) -> InfoReply:
     """What a registry says of itself.
 
     Raises:
         DevicewatchError: As `Requester.ask` does.
     """
-    with Requester(context, registry_url) as requester:
+    with Requester(context, registry_url, key=key) as requester:
         return expect(InfoReply, requester.ask(Info(), timeout), registry_url)
 
 
 def query_devices(
-    context: Context | None, registry_url: str, timeout: float = REPLY_TIMEOUT
+    context: Context | None,
+    registry_url: str,
+    timeout: float = REPLY_TIMEOUT,
+    *,
+    key: Key | None = None,
 ) -> list[Device]:
     """The devices present, in the order in which they registered.
 
@@ -136,7 +160,7 @@ def query_devices(
     """
     devices: dict[str, Device] = {}
     after: int | None = None
-    with Requester(context, registry_url) as requester:
+    with Requester(context, registry_url, key=key) as requester:
         while True:
             request = Snapshot(after=after, limit=MAX_PAGE)
             page = expect(SnapshotReply, requester.ask(request, timeout), registry_url)

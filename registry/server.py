@@ -9,6 +9,8 @@ import errno
 import threading
 import time
 from collections.abc import Callable
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Final, Self
 from uuid import uuid4
 
@@ -16,6 +18,7 @@ import attrs
 import zmq
 
 from ..events.errors import BindError
+from ..events.keys import Key
 from ..events.logs import get_logger
 from ..events.protocol import (
     DEFAULT_EVENTS_PORT,
@@ -26,9 +29,12 @@ from ..events.protocol import (
 )
 from ..events.sockets import Context, Socket
 from ..subscribers.callbacks import CallbackAdapter, DeviceCallback
+from .authorized import AuthorizedKeys, authorized_path
 from .core import CoreSettings, RegistryCore
 from .doorbell import Doorbell
+from .gate import Gate
 from .journal import Journal, MemoryJournal
+from .limits import KEYED, Limits
 from .loop import Loop
 from .marker import ONE_IO_THREAD, Marker
 
@@ -71,6 +77,12 @@ class DeviceRegistry(threading.Thread):
         journal: Keeps who is registered: a registry that is started with the journal of one that
             has ended, in whatever way, goes on in its place, and nobody notices. It belongs to
             the registry from `start` to the end. None keeps nothing beyond this registry's life.
+        key: The registry's own key: it lets in only those whose keys are authorized, and everything
+            is encrypted. None lets in everybody who can connect.
+        authorized: The file that lists the keys that are let in (see `docs/security.md`); None is
+            the one that `devicewatch keys authorize` writes. It is read again when it changes.
+        limits: How much it takes, in all and from one peer; None is `Limits()` or, with a key,
+            `KEYED`.
 
     Raises:
         ValueError: `history` or `tick_interval` is out of range.
@@ -86,9 +98,17 @@ class DeviceRegistry(threading.Thread):
         history: int = DEFAULT_HISTORY,
         tick_interval: float = DEFAULT_TICK_INTERVAL,
         journal: Journal | None = None,
+        key: Key | None = None,
+        authorized: str | Path | None = None,
+        limits: Limits | None = None,
     ) -> None:
         super().__init__(name="devicewatch-registry", daemon=True)
-        self._settings = CoreSettings(history=history, tick_interval=tick_interval)
+        if limits is None:
+            limits = Limits() if key is None else KEYED
+        self._settings = CoreSettings(history=history, tick_interval=tick_interval, limits=limits)
+        self._key = key
+        self._authorized = authorized_path() if authorized is None else Path(authorized)
+        self._gate: Gate | None = None
         self._zmq_context: Context = context or zmq.Context()
         self._owns_context = context is None
         self._addr = addr
@@ -162,6 +182,11 @@ class DeviceRegistry(threading.Thread):
         """Number of the latest event, 0 before the first."""
         return 0 if self._core is None else self._core.seq
 
+    @property
+    def key(self) -> str | None:
+        """Its public key, which programs need to have to talk to it; None without keys."""
+        return None if self._key is None else self._key.public
+
     def responds(self, timeout: float) -> bool:
         """Whether its loop comes round within so many seconds; at once, unless it is held up.
 
@@ -190,6 +215,7 @@ class DeviceRegistry(threading.Thread):
             BindError: A port is in use, or the address is none of this machine's. The registry
                 has not started, and `start` may be called again.
             JournalError: The journal is in use, damaged or not to be written. The same goes.
+            KeyFileError: The list of keys cannot be used. The same goes.
             RuntimeError: It was started before.
             RegistryUnreachable: It runs, but its own callbacks hear nothing of it, as it was
                 stopped meanwhile.
@@ -197,6 +223,10 @@ class DeviceRegistry(threading.Thread):
         if self.ident is not None or self._stopping.is_set():
             raise RuntimeError("a registry starts once; make a new one to start again")
         with contextlib.ExitStack() as undo:  # where there is no thread, nobody else closes them
+            if self._key is not None:
+                authorized = AuthorizedKeys(self._authorized)
+                self._gate = Gate(self._zmq_context, self._key, authorized)
+                undo.callback(self._gate.close)
             requests = self._listen(zmq.REP, self._ports[0], self._inproc[0])
             undo.callback(_discard, requests, self._inproc[0])
             stream = self._listen(zmq.XPUB, self._ports[1], self._inproc[1])
@@ -213,6 +243,12 @@ class DeviceRegistry(threading.Thread):
             undo.pop_all()
         devices = len(self._core.devices)
         log.info("registry started", url=self.url, events_url=self.events_url, devices=devices)
+        if self._key is None and not _is_local(self._addr):
+            log.warning(
+                "this registry is open: whoever can connect can register, and take the place of "
+                "any device; keys close it (devicewatch serve --curve, see docs/security.md)",
+                listens_at=self._addr,
+            )
         if self._callbacks.has_callbacks:
             self._callbacks.start(existing=True)  # whoever is there came after they were added
 
@@ -222,6 +258,8 @@ class DeviceRegistry(threading.Thread):
         now = time.monotonic()
         core = RegistryCore(past.epoch, now, settings, watchful=True)
         core.restore(past, now)
+        if self._gate is not None:
+            core.authorize(self._gate.grants, now)
         return core
 
     def stop(self) -> None:
@@ -281,9 +319,13 @@ class DeviceRegistry(threading.Thread):
         socket.set(zmq.AFFINITY, ONE_IO_THREAD)
         for option, value in _KEEPALIVE.items():
             socket.set(option, value)
+        if self._gate is not None:
+            self._gate.guard(socket)
         try:
             socket.bind(inproc)
             socket.bind(f"tcp://{self._addr}:{port}")  # last: see `_bound_port`
+            if self._gate is not None:
+                self._gate.bound(int(_bound_port(socket)))
         except zmq.ZMQError as error:
             _discard(socket, inproc)
             raise _bind_error(error, self._addr, port) from None
@@ -298,7 +340,9 @@ class DeviceRegistry(threading.Thread):
         if core is None or requests is None or stream is None or marker is None or bell is None:
             raise RuntimeError("call start(), not run()")
         try:
-            Loop(core, self._journal, requests, stream, marker, bell, self._stopping).run()
+            Loop(
+                core, self._journal, requests, stream, marker, bell, self._stopping, self._gate
+            ).run()
         except zmq.ContextTerminated:
             log.info("the ZeroMQ context was terminated; the registry stops")
         except Exception:
@@ -309,6 +353,8 @@ class DeviceRegistry(threading.Thread):
             stream.close()
             marker.close()
             bell.close()
+            if self._gate is not None:
+                self._gate.close()
             try:
                 self._journal.close()
             except Exception:  # whoever wrote it; those who wait for the end wait all the same
@@ -327,6 +373,14 @@ def _discard(socket: Socket, inproc: str) -> None:
 def _bound_port(socket: Socket) -> str:
     endpoint = socket.get_string(zmq.LAST_ENDPOINT)
     return endpoint.rpartition(":")[2]
+
+
+def _is_local(addr: str) -> bool:
+    """Whether only this machine can connect to an address or interface."""
+    try:
+        return ip_address(addr).is_loopback
+    except ValueError:
+        return addr in ("lo", "localhost")
 
 
 def _bind_error(error: zmq.ZMQError, addr: str, port: str) -> BindError:

@@ -10,6 +10,7 @@ It has no socket and reads no clock: `loop` does that, and so do tests that let 
 """
 
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from ..events.codec import decode_request, encode_reply, request_name
 from ..events.errors import JournalError, MessageError
@@ -19,6 +20,11 @@ from ..events.protocol import ErrorCode
 from ..events.records import Event, StreamMessage
 from .core import RegistryCore
 from .journal import Journal
+from .security import peer_name
+from .tally import Tally
+
+_NOTABLE: Final = (ErrorCode.FORBIDDEN, ErrorCode.TOO_FAST, ErrorCode.TOO_MANY)
+"""Refusals that whoever looks after the registry wants to know of."""
 
 log = get_logger(__name__)
 
@@ -38,10 +44,16 @@ class Service:
         self._core = core
         self._journal = journal
         self._publish = publish
+        self._tally = Tally()
         self._refused = 0  # changes that could not be kept, since the last one that was
 
-    def answer(self, frames: Sequence[bytes], now: float) -> bytes:
+    def answer(self, frames: Sequence[bytes], now: float, peer: str | None = None) -> bytes:
         """Serve one request, whatever it is, and give the one frame of its reply.
+
+        Args:
+            frames: The request.
+            now: The time.
+            peer: Whose it is; see `RegistryCore.handle`.
 
         Raises:
             Exception: The journal does not know what it has kept; the registry has to stop.
@@ -49,9 +61,10 @@ class Service:
         try:
             request = decode_request(frames)
         except MessageError as error:
-            log.warning("bad request", code=error.code, req_event=error.req_event, why=str(error))
-            return encode_reply(ErrorReply(error.req_event, error.code, str(error)))
-        return encode_reply(self._serve(request, now))
+            reply = ErrorReply(error.req_event, error.code, str(error))
+            self._log("bad request", reply, now, peer)
+            return encode_reply(reply)
+        return encode_reply(self._serve(request, now, peer))
 
     def expire(self, now: float, *, drained: bool) -> None:
         """Remove devices whose lease has ended for sure; see `RegistryCore.expire`.
@@ -63,9 +76,9 @@ class Service:
         if self._keep() is None:
             self._publish_all(events)
 
-    def _serve(self, request: Request, now: float) -> Reply:
+    def _serve(self, request: Request, now: float, peer: str | None) -> Reply:
         try:
-            reply, events = self._core.handle(request, now)
+            reply, events = self._core.handle(request, now, peer)
         except Exception:
             # Our own fault, but one request's: the next one must be served (P11).
             log.exception("a request failed inside the registry")
@@ -76,7 +89,22 @@ class Service:
             why = f"nothing has changed, as the registry cannot keep it now: {error}"
             return ErrorReply(request_name(request), ErrorCode.UNAVAILABLE, why)
         self._publish_all(events)
+        if isinstance(reply, ErrorReply) and reply.code in _NOTABLE:
+            self._log("refused", reply, now, peer)
         return reply
+
+    def _log(self, what: str, reply: ErrorReply, now: float, peer: str | None) -> None:
+        who = "unknown" if peer is None else peer_name(peer)
+        times = self._tally.note(f"{reply.code} {who}", now)
+        if times:
+            log.warning(
+                what,
+                code=reply.code,
+                req_event=reply.req_event,
+                peer=who,
+                why=reply.message,
+                times=times,
+            )
 
     def _keep(self) -> JournalError | None:
         """Have the core's change kept, or take it back and say why."""

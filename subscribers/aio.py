@@ -16,6 +16,7 @@ import zmq
 
 from ..events.aio import wait_readable
 from ..events.errors import RegistryUnreachable
+from ..events.keys import Key
 from ..events.protocol import DEFAULT_REGISTRY
 from ..events.records import Added, Cursor, Device, Event, Record, Removed, State, Status
 from ..events.sockets import Bell, Context, check_address
@@ -33,6 +34,7 @@ def awatch(
     device_type: str | None = ...,
     context: Context | None = ...,
     events_url: str | None = ...,
+    key: Key | None = ...,
 ) -> AsyncGenerator[Event, None]: ...
 
 
@@ -46,6 +48,7 @@ def awatch(
     device_type: str | None = ...,
     context: Context | None = ...,
     events_url: str | None = ...,
+    key: Key | None = ...,
 ) -> AsyncGenerator[Record, None]: ...
 
 
@@ -58,6 +61,7 @@ def awatch(
     device_type: str | None = None,
     context: Context | None = None,
     events_url: str | None = None,
+    key: Key | None = None,
 ) -> AsyncGenerator[Record, None]:
     """`watch()` for asyncio: the same events, options and promises.
 
@@ -76,9 +80,12 @@ def awatch(
         device_type: Follow devices of this type only.
         context: ZeroMQ context (a plain one) to open sockets in; None is pyzmq's global one.
         events_url: The event stream's address, if it cannot be reached where the registry says.
+        key: This program's, and the registry's; None for a registry without keys.
 
     Raises:
         AddressError: An address makes no sense.
+        AuthenticationError: The key does not say which registry it is for; and, from whatever
+            waits for the first view, the registry does not let this program in, or is another one.
         MessageError: `since` cannot be put into a request.
         TypeError: `since` is no `Cursor`; `Cursor.parse` reads one.
     """
@@ -89,6 +96,7 @@ def awatch(
         device_type=device_type,
         context=context,
         events_url=events_url,
+        key=key,
     )
     return _until_done(watcher, watcher.records() if status else watcher)
 
@@ -119,9 +127,12 @@ class AsyncWatcher:
         device_type: Follow devices of this type only.
         context: ZeroMQ context (a plain one) to open sockets in; None is pyzmq's global one.
         events_url: The event stream's address, if it cannot be reached where the registry says.
+        key: This program's, and the registry's; None for a registry without keys.
 
     Raises:
         AddressError: An address makes no sense.
+        AuthenticationError: The key does not say which registry it is for; and, from whatever
+            waits for the first view, the registry does not let this program in, or is another one.
         MessageError: `since` cannot be put into a request.
         TypeError: `since` is no `Cursor`; `Cursor.parse` reads one.
     """
@@ -135,6 +146,7 @@ class AsyncWatcher:
         device_type: str | None = None,
         context: Context | None = None,
         events_url: str | None = None,
+        key: Key | None = None,
     ) -> None:
         if events_url is not None:
             check_address(events_url)
@@ -142,7 +154,7 @@ class AsyncWatcher:
         self._mirror = Mirror(
             url, events_url=events_url, since=since, existing=existing, device_type=device_type
         )
-        self._transport = Transport(self._mirror, url, context)
+        self._transport = Transport(self._mirror, url, context, key)
         self._bell = Bell()  # wakes the task
         self._news = asyncio.Event()  # wakes whoever waits
         self._task: asyncio.Task[None] | None = None
@@ -277,6 +289,8 @@ class AsyncWatcher:
         if not self.closed:
             self._news.clear()
             await self._news.wait()
+            if (refusal := self._mirror.take_refusal()) is not None:
+                raise refusal
         return not self.closed
 
     # --- the task -----------------------------------------------------------------------------

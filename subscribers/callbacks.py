@@ -14,6 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Self, TypeAlias
 
+from ..events.keys import Key
 from ..events.logs import get_logger
 from ..events.protocol import DEFAULT_REGISTRY, Origin, Topic
 from ..events.records import Event
@@ -56,9 +57,12 @@ class CallbackAdapter:
         url: The registry's address.
         context: ZeroMQ context to open sockets in; None is pyzmq's global one.
         events_url: The event stream's address, if it cannot be reached where the registry says.
+        key: This program's, and the registry's; None for a registry without keys.
 
     Raises:
         AddressError: An address makes no sense.
+        AuthenticationError: The key does not say which registry it is for; and, from whatever
+            waits for the first view, the registry does not let this program in, or is another one.
     """
 
     def __init__(
@@ -67,8 +71,9 @@ class CallbackAdapter:
         *,
         context: Context | None = None,
         events_url: str | None = None,
+        key: Key | None = None,
     ) -> None:
-        self._watcher = Watcher(url, context=context, events_url=events_url)
+        self._watcher = Watcher(url, context=context, events_url=events_url, key=key)
         self._lanes: list[_Lane] = []
         self._thread: threading.Thread | None = None
         self._stopped = False

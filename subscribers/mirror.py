@@ -43,7 +43,7 @@ from typing import Final, TypeAlias
 import attrs
 
 from ..events.codec import decode_event, decode_reply, decode_request, encode_request
-from ..events.errors import MessageError
+from ..events.errors import AuthenticationError, MessageError
 from ..events.messages import (
     CompactedReply,
     ErrorReply,
@@ -149,6 +149,7 @@ class Mirror:
         self._inquiry = Inquiry(jitter)
         self._snapshot = PagedSnapshot()
         self._ticks_waited = 0  # for an event that a snapshot needs
+        self._refusal: AuthenticationError | None = None
         self._trusted = True  # whether the stream's present socket may be taken up again
 
     def start(self, now: float) -> None:
@@ -253,6 +254,25 @@ class Mirror:
         """Take note that the latest `Listen` came to nothing: its address makes no sense."""
         self.phase = Phase.ASKING
         self._retry(why, now, Info())
+
+    def not_let_in(self, error: AuthenticationError, now: float) -> None:
+        """Take in that the registry cannot be asked or followed, on account of a key.
+
+        It tries on. Whoever has never had a view is told, by `take_refusal`; a view that there was
+        goes stale, like any other that was lost.
+        """
+        if self._view.state is State.CONNECTING:
+            self._refusal = error
+        if self.phase is Phase.ASKING:
+            self._retry(str(error), now)
+        else:
+            self._lose(str(error), now)
+        self._ask_if_due(now)
+
+    def take_refusal(self) -> AuthenticationError | None:
+        """Why there is no view, if that is on account of a key and was not told yet."""
+        refusal, self._refusal = self._refusal, None
+        return refusal
 
     def advance(self, now: float) -> None:
         """Let time pass, once everything that has arrived has been taken in."""

@@ -10,9 +10,11 @@ from typing import Final
 import zmq
 
 from ..events.errors import AddressError
+from ..events.keys import Key, check_key
+from ..events.link import Link, RequestSocket
 from ..events.logs import get_logger
 from ..events.records import State
-from ..events.sockets import Context, RequestSocket, Socket, check_address, connect
+from ..events.sockets import Context, Socket, check_address
 from .mirror import Ask, Listen, Mirror
 
 _BATCH: Final = 100
@@ -28,25 +30,33 @@ class Transport:
         mirror: Whom to serve.
         url: The registry's address.
         context: ZeroMQ context to open sockets in; None is pyzmq's global one.
+        key: This program's, and the registry's; None for a registry without keys.
 
     Raises:
         AddressError: The address makes no sense.
+        AuthenticationError: The key does not say which registry it is for.
     """
 
-    def __init__(self, mirror: Mirror, url: str, context: Context | None) -> None:
+    def __init__(
+        self, mirror: Mirror, url: str, context: Context | None, key: Key | None = None
+    ) -> None:
         check_address(url)
+        check_key(key)
         self._mirror = mirror
         self._url = url
         self._context = context or zmq.Context.instance()
-        self._requests = RequestSocket(self._context, url)
-        self._stream: Socket | None = None
+        self._key = key
+        self._requests = RequestSocket(self._context, url, key)
+        self._stream: Link | None = None
         self._started = False
         self._state = State.CONNECTING
 
     @property
     def sockets(self) -> list[Socket]:
         """Where something may arrive."""
-        return [socket for socket in (self._requests.waiting, self._stream) if socket is not None]
+        requests = [] if self._requests.waiting is None else [self._requests.waiting]
+        stream = [] if self._stream is None else [self._stream.socket, *self._stream.monitors]
+        return [*requests, *self._requests.monitors, *stream]
 
     def serve(self) -> bool:
         """Do what the mirror wants and give it what has arrived; say whether anything had.
@@ -71,7 +81,7 @@ class Transport:
         reply = self._requests.receive()
         if reply is not None:
             mirror.reply_received(reply, time.monotonic())
-        return received or reply is not None
+        return self._look_for_refusals() or received or reply is not None
 
     def advance(self) -> None:
         """Let time pass for the mirror, once everything that had arrived has been served."""
@@ -86,8 +96,11 @@ class Transport:
     def close(self) -> None:
         """Close the sockets at once. May be repeated."""
         self._requests.close()
+        self._close_stream()
+
+    def _close_stream(self) -> None:
         if self._stream is not None:
-            self._stream.close(linger=0)
+            self._stream.close()
             self._stream = None
 
     def _act(self) -> None:
@@ -98,11 +111,9 @@ class Transport:
         if isinstance(action, Ask):
             self._requests.send(action.request)
             return
-        if self._stream is not None:
-            self._stream.close(linger=0)
-            self._stream = None
+        self._close_stream()
         try:
-            self._stream = connect(self._context, zmq.SUB, action.url)
+            self._stream = Link(self._context, zmq.SUB, action.url, self._key)
         except AddressError as error:  # the registry's fault: the mirror will try again
             why = f"the registry at {self._url} names a bad address: {error}"
             self._mirror.listen_failed(why, time.monotonic())
@@ -111,11 +122,20 @@ class Transport:
         if self._stream is None:
             return False
         try:
-            frames = self._stream.recv_multipart(zmq.NOBLOCK)
+            frames = self._stream.socket.recv_multipart(zmq.NOBLOCK)
         except zmq.Again:
             return False
         self._mirror.stream_received(frames, time.monotonic())
         return True
+
+    def _look_for_refusals(self) -> bool:
+        stream = None if self._stream is None else self._stream.refusal()
+        if stream is not None:
+            self._close_stream()
+        refusal = self._requests.refusal() or stream
+        if refusal is not None:
+            self._mirror.not_let_in(refusal, time.monotonic())
+        return refusal is not None
 
     def _log_changes(self) -> None:
         status = self._mirror.status

@@ -13,6 +13,7 @@ from typing import Literal, Self, overload
 import zmq
 
 from ..events.errors import RegistryUnreachable
+from ..events.keys import Key
 from ..events.protocol import DEFAULT_REGISTRY
 from ..events.records import Added, Cursor, Device, Event, Record, Removed, State, Status
 from ..events.sockets import Bell, Context, check_address, poll_timeout
@@ -30,6 +31,7 @@ def watch(
     device_type: str | None = ...,
     context: Context | None = ...,
     events_url: str | None = ...,
+    key: Key | None = ...,
 ) -> Generator[Event, None, None]: ...
 
 
@@ -43,6 +45,7 @@ def watch(
     device_type: str | None = ...,
     context: Context | None = ...,
     events_url: str | None = ...,
+    key: Key | None = ...,
 ) -> Generator[Record, None, None]: ...
 
 
@@ -55,6 +58,7 @@ def watch(
     device_type: str | None = None,
     context: Context | None = None,
     events_url: str | None = None,
+    key: Key | None = None,
 ) -> Generator[Record, None, None]:
     """Yield `Added` and `Removed` events: first the devices that are there, then what happens.
 
@@ -77,9 +81,12 @@ def watch(
         context: ZeroMQ context to open sockets in; None is pyzmq's global one.
         events_url: The event stream's address, if it cannot be reached where the registry says:
             through a tunnel, say.
+        key: This program's, and the registry's; None for a registry without keys.
 
     Raises:
         AddressError: An address makes no sense.
+        AuthenticationError: The key does not say which registry it is for; and, from whatever
+            waits for the first view, the registry does not let this program in, or is another one.
         MessageError: `since` cannot be put into a request.
         TypeError: `since` is no `Cursor`; `Cursor.parse` reads one.
     """
@@ -90,6 +97,7 @@ def watch(
         device_type=device_type,
         context=context,
         events_url=events_url,
+        key=key,
     )
     return _until_done(watcher, watcher.records() if status else watcher)
 
@@ -117,9 +125,12 @@ class Watcher:
         device_type: Follow devices of this type only.
         context: ZeroMQ context to open sockets in; None is pyzmq's global one.
         events_url: The event stream's address, if it cannot be reached where the registry says.
+        key: This program's, and the registry's; None for a registry without keys.
 
     Raises:
         AddressError: An address makes no sense.
+        AuthenticationError: The key does not say which registry it is for; and, from whatever
+            waits for the first view, the registry does not let this program in, or is another one.
         MessageError: `since` cannot be put into a request.
         TypeError: `since` is no `Cursor`; `Cursor.parse` reads one.
     """
@@ -133,6 +144,7 @@ class Watcher:
         device_type: str | None = None,
         context: Context | None = None,
         events_url: str | None = None,
+        key: Key | None = None,
     ) -> None:
         if events_url is not None:
             check_address(events_url)
@@ -140,7 +152,7 @@ class Watcher:
         self._mirror = Mirror(
             url, events_url=events_url, since=since, existing=existing, device_type=device_type
         )
-        self._transport = Transport(self._mirror, url, context)
+        self._transport = Transport(self._mirror, url, context, key)
         self._bell = Bell()
         self._closed_at: float | None = None
         self._closed_why = ""
@@ -271,6 +283,8 @@ class Watcher:
             while not self.closed:
                 if done():
                     return True
+                if (refusal := self._mirror.take_refusal()) is not None:
+                    raise refusal
                 if not in_time:
                     return False
                 self._step(deadline)

@@ -1,9 +1,11 @@
 """A connection that is dead though nobody has closed it, as when a cable is pulled."""
 
+from contextlib import closing
+
 import pytest
 import zmq
 
-from devicewatch.events.sockets import connect
+from devicewatch.events.link import Link
 from tests.support.live import wait_until
 from tests.support.proxy import FaultProxy
 
@@ -20,7 +22,8 @@ def test_it_is_noticed_and_made_anew(context: Context) -> None:
     with context.socket(zmq.XPUB) as stream:
         stream.linger = 0
         port = stream.bind_to_random_port("tcp://127.0.0.1")
-        with FaultProxy(port) as proxy, connect(context, zmq.SUB, proxy.url) as subscriber:
+        with FaultProxy(port) as proxy, closing(Link(context, zmq.SUB, proxy.url, None)) as link:
+            subscriber = link.socket
             assert stream.recv() == b"\1"
             stream.send(b"one")
             assert subscriber.poll(10_000)
@@ -41,7 +44,7 @@ def test_the_other_end_lets_go_as_well(context: Context) -> None:
     with context.socket(zmq.XPUB) as stream:
         stream.linger = 0
         port = stream.bind_to_random_port("tcp://127.0.0.1")
-        with FaultProxy(port) as proxy, connect(context, zmq.SUB, proxy.url):
+        with FaultProxy(port) as proxy, closing(Link(context, zmq.SUB, proxy.url, None)):
             assert stream.recv() == b"\1"
             before = proxy.forwarded
             wait_until(lambda: proxy.forwarded > before)  # the first ping

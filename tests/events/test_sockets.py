@@ -12,14 +12,13 @@ import pytest
 import zmq
 
 from devicewatch.events.errors import AddressError
+from devicewatch.events.link import Link, RequestSocket
 from devicewatch.events.protocol import MAX_FRAME_BYTES
 from devicewatch.events.sockets import (
     Bell,
     Context,
-    RequestSocket,
     Socket,
     check_address,
-    connect,
     poll_timeout,
 )
 from tests.support.live import PATIENCE, free_port, wait_until
@@ -238,7 +237,7 @@ def test_asking_at_a_bad_address_raises_and_leaves_nothing_open(context: Context
 def test_what_cannot_be_connected_to_is_a_bad_address(context: Context, url: str) -> None:
     """The context's end shows that the socket was closed."""
     with pytest.raises(AddressError, match="An address looks like tcp://127"):
-        connect(context, zmq.REQ, url).close()
+        Link(context, zmq.REQ, url, None).close()
 
 
 def test_a_terminated_context_is_not_blamed_on_the_address() -> None:
@@ -263,23 +262,24 @@ def test_a_terminated_context_is_not_blamed_on_the_address() -> None:
     context = Ending()
     ending = threading.Thread(target=context.term)
     with pytest.raises(zmq.ContextTerminated):
-        connect(context, zmq.REQ, "tcp://127.0.0.1:5555")
+        Link(context, zmq.REQ, "inproc://anywhere", None)
     ending.join(PATIENCE)
     assert not ending.is_alive(), "a socket was left open"
 
 
 def test_a_socket_closes_without_linger(context: Context) -> None:
     """Or the context would not end, for as long as nobody listens there."""
-    with connect(context, zmq.PUSH, f"tcp://127.0.0.1:{free_port()}") as socket:
-        assert socket.linger == 0
-        socket.send(b"never mind")
+    with closing(Link(context, zmq.PUSH, f"tcp://127.0.0.1:{free_port()}", None)) as link:
+        assert link.socket.linger == 0
+        link.socket.send(b"never mind")
 
 
 def test_a_subscriber_is_subscribed_to_everything(context: Context) -> None:
     with (
         serving(context, ANYWHERE, zmq.XPUB) as stream,
-        connect(context, zmq.SUB, address(stream)) as subscriber,
+        closing(Link(context, zmq.SUB, address(stream), None)) as link,
     ):
+        subscriber = link.socket
         assert stream.recv() == b"\x01"
         for topic in (b"added", b"tick", b""):
             stream.send_multipart([topic, b"body"])
@@ -291,8 +291,9 @@ def test_a_frame_beyond_the_limit_ends_the_connection(context: Context) -> None:
     largest = bytes(MAX_FRAME_BYTES)
     with (
         serving(context, ANYWHERE, zmq.XPUB) as stream,
-        connect(context, zmq.SUB, address(stream)) as subscriber,
+        closing(Link(context, zmq.SUB, address(stream), None)) as link,
     ):
+        subscriber = link.socket
         assert stream.recv() == b"\x01"
         stream.send(largest)
         assert subscriber.poll(MILLISECONDS)
@@ -479,4 +480,4 @@ def test_a_bell_that_its_owner_forgot_is_closed() -> None:
 
 def test_a_socket_that_cannot_be_had_is_an_error(context: Context) -> None:
     with pytest.raises(zmq.ZMQError, match="Invalid argument"):
-        connect(context, 999, "inproc://anywhere")
+        Link(context, 999, "inproc://anywhere", None)

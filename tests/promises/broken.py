@@ -133,10 +133,10 @@ class LetsTwoShareAnAddress(RegistryCore):
     """Breaks P9: nobody is displaced by whoever registers from the same address."""
 
     def _register(
-        self, request: Register, now: float
+        self, request: Register, now: float, peer: str | None
     ) -> tuple[RegisterAck | ErrorReply, list[Event]]:
         self._registrations.by_addr.pop(request.addr, None)
-        return super()._register(request, now)
+        return super()._register(request, now, peer)
 
 
 class GivesOutNewSecrets(RegistryCore):

@@ -1,0 +1,220 @@
+"""Connections to a registry: one that tells why it comes to nothing, and one to ask questions on.
+
+Nothing in this file knows the protocol; what the end of a handshake means is said in `handshake`.
+"""
+
+from typing import Final
+from uuid import uuid4
+
+import zmq
+from zmq.utils.monitor import parse_monitor_message
+
+from .errors import AuthenticationError
+from .handshake import Handshake, Outcome
+from .keys import Key
+from .sockets import Context, Socket, connect, new_socket, open_socket
+
+_MISMATCH: Final = zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH
+_UNPROVEN: Final = zmq.PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC
+
+_NOT_KNOWN: Final = 400
+"""What a key that is not let in is told, in numbers of ZAP (https://rfc.zeromq.org/spec/27/)."""
+
+_WATCHED: Final = (
+    zmq.EVENT_HANDSHAKE_SUCCEEDED
+    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+)
+
+
+class Link:
+    """A socket that is connected, or tries to be, and that says so when it is not let in.
+
+    Args:
+        context: ZeroMQ context to open it in.
+        kind: Of socket: `zmq.REQ`, `zmq.SUB`.
+        url: Where to connect to.
+        key: What to show, and whom to trust; None talks without encryption.
+
+    Attributes:
+        socket: The socket.
+
+    Raises:
+        AddressError: ZeroMQ cannot connect to the address.
+    """
+
+    def __init__(self, context: Context, kind: int, url: str, key: Key | None) -> None:
+        self._context = context
+        self._url = url
+        self._handshake = Handshake(url, key)
+        self._knock: Link | None = None
+        self._monitor: Socket | None = None
+        self.socket = new_socket(context, kind, key)
+        try:
+            if not url.startswith("inproc:"):  # where there is no handshake
+                self._monitor = _monitor(context, self.socket)
+            connect(self.socket, url)
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def monitors(self) -> list[Socket]:
+        """Where something may arrive that `refusal` has to look at."""
+        knock = [] if self._knock is None else self._knock.monitors
+        return knock if self._monitor is None else [self._monitor, *knock]
+
+    def refusal(self) -> AuthenticationError | None:
+        """Whether it is not let in, as far as that has shown. It is of no use then: close it."""
+        handshake = self._handshake
+        for outcome in self._outcomes():
+            handshake.saw(outcome)
+        if self._knock is not None:
+            for outcome in self._knock._outcomes():  # noqa: SLF001 - another one of its kind
+                handshake.saw_knock(outcome)
+        if handshake.in_doubt and self._knock is None:
+            self._knock = Link(self._context, zmq.REQ, self._url, None)
+        elif not handshake.in_doubt:
+            self._hush()
+        return handshake.refusal
+
+    def close(self) -> None:
+        """Close it at once. May be repeated."""
+        self._hush()
+        self.socket.close(linger=0)
+        if self._monitor is not None:
+            self._monitor.close(linger=0)
+
+    def _hush(self) -> None:
+        if self._knock is not None:
+            self._knock.close()
+            self._knock = None
+
+    def _outcomes(self) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        if self._monitor is None or self._monitor.closed:
+            return outcomes
+        while True:
+            try:
+                frames = self._monitor.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return outcomes
+            message = parse_monitor_message(frames)
+            outcomes.append(_outcome(message["event"], message["value"]))
+
+
+class RequestSocket:
+    """A REQ socket that cannot get stuck: asking again gives up on whatever was asked before.
+
+    A REQ socket whose reply was lost waits for it for ever, so it is thrown away and replaced.
+    It closes without linger: a request that has not left by then is dropped (by ZeroMQ, in the
+    background), so that it does not reach a registry that starts later and register a device
+    that is long gone.
+
+    Args:
+        context: ZeroMQ context to open sockets in.
+        url: Where to connect to.
+        key: What to show, and whom to trust; None talks without encryption.
+    """
+
+    def __init__(self, context: Context, url: str, key: Key | None = None) -> None:
+        self._context = context
+        self._url = url
+        self._key = key
+        self._link: Link | None = None
+        self._waiting = False
+
+    @property
+    def waiting(self) -> Socket | None:
+        """The socket to poll for a reply; None while no request is under way."""
+        return self.open if self._waiting else None
+
+    @property
+    def open(self) -> Socket | None:
+        """The socket, if there is one, whether or not a request is under way.
+
+        Polling it between requests, too, is how to notice at once that its context is terminated,
+        which cannot end before the socket is closed.
+        """
+        return None if self._link is None else self._link.socket
+
+    @property
+    def monitors(self) -> list[Socket]:
+        """Where something may arrive that `refusal` has to look at."""
+        return [] if self._link is None else self._link.monitors
+
+    def send(self, request: bytes) -> None:
+        """Send a request, forgetting an earlier one that is still unanswered. Never blocks.
+
+        Raises:
+            AddressError: ZeroMQ cannot connect to the address.
+        """
+        if self._waiting:
+            self.close()
+        if self._link is None:
+            self._link = Link(self._context, zmq.REQ, self._url, self._key)
+        self._waiting = True
+        try:
+            self._link.socket.send(request, zmq.NOBLOCK)
+        except zmq.Again:  # the other end of an inproc connection is gone: it will not answer
+            return
+
+    def receive(self) -> list[bytes] | None:
+        """The frames of the reply; None if it is not there yet."""
+        if self._link is None or not self._waiting:
+            return None
+        try:
+            frames = self._link.socket.recv_multipart(zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            if error.errno in (zmq.EAGAIN, zmq.EFSM):  # not there yet, or never sent
+                return None
+            raise
+        self._waiting = False
+        return frames
+
+    def refusal(self) -> AuthenticationError | None:
+        """Why the request under way will not be answered, if it is on account of a key.
+
+        It is forgotten then; `send` opens a new socket.
+        """
+        refusal = None if self._link is None else self._link.refusal()
+        if refusal is not None:
+            self.close()
+        return refusal
+
+    def close(self) -> None:
+        """Close the socket at once. `send` opens a new one."""
+        if self._link is not None:
+            self._link.close()
+        self._link = None
+        self._waiting = False
+
+
+def _monitor(context: Context, socket: Socket) -> Socket:
+    """Where the ends of a socket's handshakes are told."""
+    address = f"inproc://devicewatch-monitor-{uuid4()}"
+    monitor = open_socket(context, zmq.PAIR)
+    # ZeroMQ's own thread writes here, and must never have to wait for us to read.
+    monitor.set(zmq.RCVHWM, 0)
+    try:
+        socket.monitor(address, _WATCHED)
+        monitor.connect(address)
+    except BaseException:
+        monitor.close(linger=0)
+        raise
+    return monitor
+
+
+def _outcome(event: int, value: int) -> Outcome:
+    match event, value:
+        case zmq.EVENT_HANDSHAKE_SUCCEEDED, _:
+            return Outcome.AGREED
+        case zmq.EVENT_HANDSHAKE_FAILED_AUTH, code if code == _NOT_KNOWN:
+            return Outcome.REFUSED
+        case zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL, code if code == _MISMATCH:
+            return Outcome.MISMATCH
+        case zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL, code if code == _UNPROVEN:
+            return Outcome.UNPROVEN
+        case _:
+            return Outcome.HUNG_UP

@@ -1,0 +1,51 @@
+"""Options that several commands have."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..events.keys import Key
+from ..events.protocol import DEFAULT_REGISTRY, KEY_VARIABLE, REGISTRY_VARIABLE
+
+
+class Seconds(click.FloatRange):
+    """A range of seconds; neither "nan" nor "inf" is in any."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Read it."""
+        seconds: float = super().convert(value, param, ctx)
+        if not math.isfinite(seconds):
+            self.fail(f"{value} is no number of seconds", param, ctx)
+        return seconds
+
+
+registry_option = click.option(
+    "--registry",
+    "url",
+    envvar=REGISTRY_VARIABLE,
+    default=DEFAULT_REGISTRY,
+    show_default=True,
+    show_envvar=True,
+    metavar="URL",
+    help="The registry's address.",
+)
+
+key_option = click.option(
+    "--key",
+    envvar=KEY_VARIABLE,
+    show_envvar=True,
+    metavar="NAME",
+    type=Key.load,  # never the key itself, which others could see on the command line
+    help="Your key for a registry with keys: its name, or its file (see `keys new`).",
+)
+
+authorized_option = click.option(
+    "--authorized",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The list of keys that are let in.  [default: authorized_keys in your configuration]",
+)
