@@ -21,12 +21,8 @@ Leases and ticks know no other; when exactly a lease ends is the business of `fa
 decides nothing, so that setting a clock expires nobody (P8); nor does it ever date an event before
 the one before.
 
-Every coming and going is an event and has the next `seq`, without holes (P1). `_enter` and `_leave`
-are the only places that make one, and, with `_renew`, which may give a lease another length, the
-only ones that change what is to be kept. Each notes how to undo what it did. A change is settled by
-the next one; until then `revert` undoes it, and it is as if it had never been: for a request it is
-all or nothing, as it is in the journal. What displaces
-whom is settled in `_register`, in this order: whoever is at the address leaves (or, without
+Who is registered, and how the latest change is undone, is kept in `ledger`. What displaces whom is
+settled in `_register`, in this order: whoever is at the address leaves (or, without
 `displace`, stays, and the request is refused), then, with `overwrite`, whoever has the name, and
 only then a free name is looked for; so a device that starts again at its address under its name
 keeps both (P9).
@@ -41,7 +37,6 @@ No request costs more than O(log n) for n devices (see `leases`, `names`, `regis
 
 import math
 from collections.abc import Callable
-from functools import partial
 from typing import Final, assert_never
 from uuid import uuid4
 
@@ -69,7 +64,6 @@ from ..events.messages import (
 )
 from ..events.protocol import (
     DEFAULT_HISTORY,
-    DEFAULT_LEASE,
     DEFAULT_TICK_INTERVAL,
     MAX_PAGE,
     MAX_TICK_INTERVAL,
@@ -79,13 +73,12 @@ from ..events.protocol import (
     Reason,
     RequestName,
 )
-from ..events.records import Added, Bye, Device, Event, Removed, Tick
+from ..events.records import Bye, Device, Event, Tick
 from .authority import Authority, forbidden
 from .fairness import FairLeases
-from .history import History
 from .journal import Change, Past, Registration
+from .ledger import Ledger, lease_asked_for
 from .limits import Limits
-from .registrations import Registrations
 from .security import Grants
 
 GREETING_INTERVAL: Final = 0.01
@@ -147,7 +140,6 @@ class RegistryCore:
             the time it calls `expire`, whatever had arrived.
 
     Attributes:
-        seq: Number of the latest event, 0 before the first.
         wall_offset: Seconds to add to `now` to get the time since 1970.
         refused: How often somebody was turned away on account of a key: by the core, and before a
             request could be made, which the driver counts here.
@@ -164,7 +156,6 @@ class RegistryCore:
     ) -> None:
         self.epoch = epoch
         self.settings = settings or CoreSettings()
-        self.seq = 0
         self.wall_offset = 0.0
         self.refused = 0
         self._started = now
@@ -174,28 +165,23 @@ class RegistryCore:
         self._latest_time = -math.inf
         self._new_uuid = new_uuid
         self._authority = Authority(self.settings.limits)
-        self._registrations = Registrations()
         self._leases = FairLeases(now, watchful=watchful)
-        self._history = History(self.settings.history)
-        # What the latest request, or the passing of time, has changed.
-        self._events: list[Event] = []
-        self._kept: list[Registration] = []
-        self._undo: list[Callable[[], None]] = []
+        self._ledger = Ledger(epoch, self._leases, self.settings.history)
+        self._registrations = self._ledger.registrations
 
     def restore(self, past: Past, now: float) -> None:
         """Go on from what an earlier run has left: every lease starts anew, in full.
 
         Called before anything else, with the past of this epoch.
         """
-        self.seq = past.seq
-        events = past.events[-self.settings.history :] if self.settings.history else ()
-        self._history = History(self.settings.history, past.seq - len(events))
-        for event in events:
-            self._history.append(event)
-            self._latest_time = event.time
-        for registration in past.registrations:
-            self._registrations.put(registration)
-            self._leases.set(registration.uuid, registration.lease, now)
+        self._ledger.restore(past, now)
+        if past.events and self.settings.history:
+            self._latest_time = past.events[-1].time
+
+    @property
+    def seq(self) -> int:
+        """Number of the latest event, 0 before the first. May be read from any thread."""
+        return self._ledger.seq
 
     def authorize(self, grants: Grants | None, now: float) -> None:
         """Say which keys are let in from now on, and what they allow; None is everybody, all.
@@ -239,7 +225,7 @@ class RegistryCore:
             peer: Whose request it is: a key or, in a registry without keys, the address that it
                 comes from. None is the registry's own process, and whoever is not known.
         """
-        self._settle()
+        self._ledger.settle()
         leases = self._leases
         if now - leases.seen > leases.tolerance:
             leases.attend(now)  # held up just now: it shall not lengthen what this request grants
@@ -280,34 +266,25 @@ class RegistryCore:
             now: The time.
             drained: Whether no request was left to be read just now.
         """
-        self._settle()
+        self._ledger.settle()
         for uuid in self._leases.expired(now, EXPIRED_PER_CALL, drained=drained):
             registration = self._registrations.by_uuid[uuid]
             allowed = self._authority.may_stay(registration)
-            self._leave(registration, Reason.EXPIRED if allowed else Reason.REVOKED, RETRY, now)
-        return list(self._events)
+            reason = Reason.EXPIRED if allowed else Reason.REVOKED
+            self._ledger.leave(registration, reason, RETRY, now, self._time(now))
+        return self._ledger.events
 
     @property
     def change(self) -> Change | None:
         """What the latest `handle` or `expire` has changed, if anything."""
-        return Change(tuple(self._events), tuple(self._kept)) if self._undo else None
+        return self._ledger.change
 
     def revert(self) -> None:
         """Undo that change, as it could not be kept. Its events have never happened.
 
         Leases that had ended do so again after `RETRY`.
         """
-        self.seq -= len(self._events)
-        for undo in reversed(self._undo):
-            undo()
-        self._events, self._kept, self._undo = [], [], []
-
-    def _settle(self) -> None:
-        """The latest change will not be undone any more."""
-        if self._undo:
-            for event in self._events:
-                self._history.append(event)
-            self._events, self._kept, self._undo = [], [], []
+        self._ledger.revert()
 
     def marker_to_send(self) -> int | None:
         """The number of the marker to send now, or None. Ask after each `expire`.
@@ -357,7 +334,7 @@ class RegistryCore:
             if not self._authority.may_end(registration, peer):
                 return _anothers(request)
             if self._authority.may_stay(registration):
-                self._renew(registration, request.alive_timeout, now)
+                self._ledger.renew(registration, request.alive_timeout, now)
                 return Ack(RequestName.CHECK_ALIVE, success=True)
         return Ack(RequestName.CHECK_ALIVE, success=False)
 
@@ -368,8 +345,8 @@ class RegistryCore:
         if registration is not None:
             if not self._authority.may_end(registration, peer):
                 return _anothers(request), []
-            self._cancel(registration, Reason.UNREGISTERED, now)
-        return Ack(RequestName.UNREGISTER, registration is not None), list(self._events)
+            self._ledger.cancel(registration, Reason.UNREGISTERED, now, self._time(now))
+        return Ack(RequestName.UNREGISTER, registration is not None), self._ledger.events
 
     def _register(
         self, request: Register, now: float, peer: str | None
@@ -380,25 +357,29 @@ class RegistryCore:
             again = request.instance is not None and here.request.instance == request.instance
             again = again and self._authority.is_of(here, peer)
             if again and _asks_for_what_it_has(request, here):
-                return self._register_ack(self._renew(here, _lease(request), now)), []
+                return self._register_ack(
+                    self._ledger.renew(here, lease_asked_for(request), now)
+                ), []
             if not (again or request.displace):
                 return _occupied(here.device), []
         for other in (here, named):
             if other is not None and not self._authority.may_end(other, peer):
                 return _belongs_to_another(request, other.device), []
+        time = self._time(now)
         if here is not None:
-            self._cancel(here, Reason.REPLACED, now)
+            self._ledger.cancel(here, Reason.REPLACED, now, time)
         if named is not None and named is not here:
-            self._cancel(named, Reason.REPLACED, now)
+            self._ledger.cancel(named, Reason.REPLACED, now, time)
         name = self._registrations.free_name(request.name, request.device_type)
         held = len(self._registrations.by_peer.get(peer or "", ()))
         total = len(self._registrations)
         error = self._authority.may_not_register(request, name, peer, held, total)
         if error is not None:
-            self.revert()
+            self._ledger.revert()
             return error, []
-        registration = self._enter(request, name, peer or "", now)
-        return self._register_ack(registration), list(self._events)
+        uuid = self._new_uuid()
+        registration = self._ledger.enter(request, name, uuid, peer or "", now, time)
+        return self._register_ack(registration), self._ledger.events
 
     def _register_ack(self, registration: Registration) -> RegisterAck:
         return RegisterAck(
@@ -429,60 +410,10 @@ class RegistryCore:
     def _replay(self, request: Replay) -> EventsReply | CompactedReply:
         events = None
         if request.epoch == self.epoch:
-            events = self._history.after(request.after, min(request.limit, MAX_PAGE))
+            events = self._ledger.history.after(request.after, min(request.limit, MAX_PAGE))
         if events is None:
-            return CompactedReply(self.epoch, self.seq, self._history.oldest)
+            return CompactedReply(self.epoch, self.seq, self._ledger.history.oldest)
         return EventsReply(self.epoch, self.seq, events)
-
-    # --- changes ------------------------------------------------------------------------------
-
-    def _enter(self, request: Register, name: str, peer: str, now: float) -> Registration:
-        self.seq += 1
-        time = self._time(now)
-        device = Device(
-            name, request.device_type, request.addr, self.seq, time, request.metadata or {}
-        )
-        registration = Registration(device, self._new_uuid(), _lease(request), request, peer)
-        self._registrations.put(registration)
-        self._leases.set(registration.uuid, registration.lease, now)
-        self._undo.append(partial(self._take_out, registration))
-        self._kept.append(registration)
-        self._events.append(Added(self.epoch, self.seq, time, device))
-        return registration
-
-    def _cancel(self, registration: Registration, reason: Reason, now: float) -> None:
-        """Let a registration end before its lease does."""
-        left = self._leases.left(registration.uuid, now)
-        self._leases.cancel(registration.uuid)
-        self._leave(registration, reason, left, now)
-
-    def _leave(self, registration: Registration, reason: Reason, left: float, now: float) -> None:
-        """Take a registration whose lease is gone out of the registry; undone, it has `left`."""
-        self.seq += 1
-        self._registrations.remove(registration)
-        self._undo.append(partial(self._put_in, registration, left, now))
-        self._events.append(
-            Removed(self.epoch, self.seq, self._time(now), registration.device, reason)
-        )
-
-    def _renew(self, registration: Registration, seconds: float, now: float) -> Registration:
-        if seconds != registration.lease:
-            # Renewing as such needs no keeping: at the length that it had, it counts all the same.
-            left = max(self._leases.left(registration.uuid, now), registration.lease)
-            self._undo.append(partial(self._put_in, registration, left, now))
-            registration = attrs.evolve(registration, lease=seconds)
-            self._registrations.put(registration)
-            self._kept.append(registration)
-        self._leases.set(registration.uuid, seconds, now)
-        return registration
-
-    def _put_in(self, registration: Registration, left: float, now: float) -> None:
-        self._registrations.put(registration)
-        self._leases.set(registration.uuid, left, now)
-
-    def _take_out(self, registration: Registration) -> None:
-        self._registrations.remove(registration)
-        self._leases.cancel(registration.uuid)
 
     def _time(self, now: float) -> float:
         """The time of day, which runs backwards only where the clock was set back."""
@@ -490,10 +421,6 @@ class RegistryCore:
         if not 0.0 < self._latest_time - time < _JITTER:
             self._latest_time = time
         return self._latest_time
-
-
-def _lease(request: Register) -> float:
-    return DEFAULT_LEASE if request.alive_timeout is None else request.alive_timeout
 
 
 def _asks_for_what_it_has(request: Register, here: Registration) -> bool:

@@ -122,7 +122,7 @@ class NeverLetsGo(RegistryCore):
     """Breaks P8: the silent stay."""
 
     def expire(self, now: float, *, drained: bool = True) -> list[Event]:
-        self._settle()
+        self._ledger.settle()
         return []
 
     def next_deadline(self) -> float:
