@@ -117,6 +117,9 @@ def test_the_vectors_leave_no_message_out() -> None:
     refusals = {
         ErrorCode.OCCUPIED,
         ErrorCode.UNAVAILABLE,
+        ErrorCode.FORBIDDEN,
+        ErrorCode.TOO_MANY,
+        ErrorCode.TOO_FAST,
         ErrorCode.INTERNAL,
     }  # these are not about the bytes
     assert {vector.code for vector in BAD_REQUESTS} == set(ErrorCode) - refusals

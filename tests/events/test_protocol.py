@@ -13,9 +13,12 @@ from devicewatch.events.sockets import check_address
         (RequestName, "REGISTER UNREGISTER CHECK_ALIVE INFO SNAPSHOT REPLAY"),
         (ReplyName, "REGISTER_ACK ACK UNSUPPORTED INFO SNAPSHOT EVENTS COMPACTED ERROR"),
         (Topic, "added removed tick bye"),
-        (Reason, "unregistered expired replaced unknown"),
+        (Reason, "unregistered expired replaced revoked unknown"),
         (Origin, "snapshot live resync"),
-        (ErrorCode, "MALFORMED INVALID TOO_LARGE OCCUPIED UNAVAILABLE INTERNAL"),
+        (
+            ErrorCode,
+            "MALFORMED INVALID TOO_LARGE OCCUPIED UNAVAILABLE FORBIDDEN TOO_MANY TOO_FAST INTERNAL",
+        ),
     ],
 )
 def test_names_are_fixed_to_the_letter(names: type[RequestName], fixed: str) -> None:

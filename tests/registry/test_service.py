@@ -20,8 +20,9 @@ from devicewatch.events.messages import (
     Unregister,
 )
 from devicewatch.events.records import StreamMessage
-from devicewatch.registry.core import RETRY, RegistryCore
+from devicewatch.registry.core import RETRY
 from devicewatch.registry.journal import Change, MemoryJournal
+from devicewatch.registry.ledger import Ledger
 from devicewatch.registry.service import Service
 from tests.support.cores import new_core
 
@@ -195,7 +196,7 @@ def test_a_fault_of_ours_is_answered_and_leaves_nothing_half_done(
         raise ZeroDivisionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(RegistryCore, "_enter", fail)
+        patch.setattr(Ledger, "enter", fail)
         reply = world.ask(Register("camera", "tcp://a", "another"))
     assert isinstance(reply, ErrorReply)
     assert reply.code == "INTERNAL"

@@ -123,6 +123,7 @@ class World:
             "away_logged": math.inf,
             "has_slept": True,
             "bell": mock.Mock(),
+            "gate": None,
             "service": Service(self.core, MemoryJournal(), self._loop._publish),
         }.items():
             setattr(self._loop, f"_{name}", value)
@@ -217,7 +218,7 @@ class _Requests:
         self._world, self._random = world, random
         self._asking = Connection()
 
-    def recv_multipart(self, flags: int) -> list[bytes]:
+    def recv_multipart(self, flags: int, *, copy: bool) -> list[zmq.Frame]:
         world = self._world
         world.let_pass(self._random.choice((STEP, STEP, 0.002)))
         world.may_stop()
@@ -228,7 +229,7 @@ class _Requests:
         if found is None:
             raise zmq.Again
         self._asking, request = found
-        return [request]
+        return [zmq.Frame(request)]
 
     def send(self, reply: bytes) -> None:
         if reply:
@@ -247,7 +248,7 @@ class _Stream:
             [device] = [device for device in self._world.devices if device.name == name]
             self._world.late[name] = device.overdue()
 
-    def recv(self, flags: int) -> bytes:
+    def recv(self, flags: int, *, copy: bool) -> zmq.Frame:
         raise zmq.Again
 
 
