@@ -2,14 +2,17 @@
 
 from .errors import (
     AddressError,
+    AuthenticationError,
     BindError,
     DevicewatchError,
     JournalError,
+    KeyFileError,
     MessageError,
     RegistryUnreachable,
     RequestRefused,
 )
-from .protocol import Origin, Reason, Topic
+from .keys import Key
+from .protocol import Origin, Reason, Role, Topic
 from .records import (
     Added,
     Bye,
@@ -29,6 +32,7 @@ from .records import (
 __all__ = [
     "Added",
     "AddressError",
+    "AuthenticationError",
     "BindError",
     "Bye",
     "Cursor",
@@ -36,6 +40,8 @@ __all__ = [
     "DevicewatchError",
     "Event",
     "JournalError",
+    "Key",
+    "KeyFileError",
     "Live",
     "MessageError",
     "Origin",
@@ -44,6 +50,7 @@ __all__ = [
     "RegistryUnreachable",
     "Removed",
     "RequestRefused",
+    "Role",
     "Stale",
     "State",
     "Status",

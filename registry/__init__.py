@@ -9,18 +9,21 @@ from .client import (
     unregister_device,
 )
 from .journal import Durability, Journal, MemoryJournal
+from .limits import KEYED, Limits
 from .presence import PresenceState, PresenceStatus
 from .requester import query_devices, query_info
 from .server import DeviceRegistry
 from .sqlite import SqliteJournal
 
 __all__ = [
+    "KEYED",
     "AliveCheckState",
     "Announcement",
     "AsyncAnnouncement",
     "DeviceRegistry",
     "Durability",
     "Journal",
+    "Limits",
     "MemoryJournal",
     "PresenceState",
     "PresenceStatus",

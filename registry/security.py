@@ -4,7 +4,7 @@ The list is a text that people edit, a line for each key, in the manner of OpenS
 `authorized_keys`:
 
     # role    public key                                  names    who
-    device    rk:=Ps7cW0s3aF.Mzd4RQ1bTLu%yN5eVh2GjXo8k    cam*     the cameras over bed 3
+    device    KBi.:qEN3zfeeqcX.X+Erz901Iz17ImNl1ol/z0g    cam*     the cameras over bed 3
     viewer    …
 
 `names` says which names devices of the key may have, with the wildcards of a shell: `*`, `?`,
