@@ -8,7 +8,7 @@ PACKAGES := events registry subscribers
 
 NAMES := $(sort $(wildcard $(PACKAGES:=/*.py) $(PACKAGES:=/*/*.py)))
 
-.PHONY: FORCE help demo test check format soak storms crashes bench bench-journal herd clean
+.PHONY: FORCE help demo test check format soak storms crashes bench bench-journal herd floods clean
 
 help:
 	@echo "make demo    a registry, three devices and a watcher, for real (under 20 s)"
@@ -21,6 +21,7 @@ help:
 	@echo "make bench   requests per second at 10 and at 10,000 devices, beside a bare loop"
 	@echo "make bench-journal  what a journal costs, on the disk of FOLDER=…, and how soon it is back"
 	@echo "make herd    200 watchers of 5,000 devices lose the registry together, and come back"
+	@echo "make floods  what a flood from one key does to the renewals of the others"
 	@echo "make clean   remove what the other targets made"
 
 demo: $(VENV)/installed
@@ -58,6 +59,9 @@ bench-journal: $(VENV)/installed
 
 herd: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks.herd
+
+floods: $(VENV)/installed
+	$(BIN)/python -m tests.benchmarks.floods $(SECONDS)
 
 # The strict editable install maps files one by one, so it is repeated when one comes or goes.
 $(VENV)/installed: pyproject.toml $(VENV)/files | $(BIN)/python

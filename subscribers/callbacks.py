@@ -100,7 +100,8 @@ class CallbackAdapter:
             timeout: Seconds to wait for the registry at the most; None is as long as it takes.
 
         Raises:
-            RegistryUnreachable: It took longer. `start` may be called again.
+            AuthenticationError: The registry does not let this program in, or is another one.
+            RegistryUnreachable: It took longer. In either case `start` may be called again.
         """
         with self._lock:
             if self._thread is not None or self._stopped:
