@@ -38,10 +38,8 @@ class Authority:
         self.grants: Grants | None = None
         self._rates = Rates(limits.requests_per_peer)
 
-    def refusal(self, request: Request, peer: str | None, now: float) -> ErrorReply | None:
+    def refusal(self, request: Request, peer: str, now: float) -> ErrorReply | None:
         """Why a request is not even looked at; None if it is."""
-        if peer is None:
-            return None
         if self.grants is not None:
             grant = self.grants.get(peer)
             if grant is None:

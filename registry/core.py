@@ -236,9 +236,10 @@ class RegistryCore:
         return reply, events
 
     def _answer(self, request: Request, now: float, peer: str | None) -> tuple[Reply, list[Event]]:
-        refusal = self._authority.refusal(request, peer, now)
-        if refusal is not None:
-            return refusal, []
+        if peer is not None:
+            refusal = self._authority.refusal(request, peer, now)
+            if refusal is not None:
+                return refusal, []
         match request:
             case CheckAlive():
                 return self._check_alive(request, now, peer), []
@@ -330,13 +331,14 @@ class RegistryCore:
 
     def _check_alive(self, request: CheckAlive, now: float, peer: str | None) -> Ack | ErrorReply:
         registration = self._registrations.by_uuid.get(request.uuid)
-        if registration is not None:
+        if registration is not None and self._authority.grants is not None:
             if not self._authority.may_end(registration, peer):
                 return _anothers(request)
-            if self._authority.may_stay(registration):
-                self._ledger.renew(registration, request.alive_timeout, now)
-                return Ack(RequestName.CHECK_ALIVE, success=True)
-        return Ack(RequestName.CHECK_ALIVE, success=False)
+            if not self._authority.may_stay(registration):
+                registration = None
+        if registration is not None:
+            self._ledger.renew(registration, request.alive_timeout, now)
+        return Ack(RequestName.CHECK_ALIVE, registration is not None)
 
     def _unregister(
         self, request: Unregister, now: float, peer: str | None

@@ -48,6 +48,11 @@ class Limits:
         validator=validators.optional([validators.ge(1.0), validators.le(MAX_RATE)]),
     )
 
+    @property
+    def by_peer(self) -> bool:
+        """Whether it matters whose a request is."""
+        return self.devices_per_peer is not None or self.requests_per_peer is not None
+
 
 KEYED: Final = Limits(
     devices_per_peer=DEFAULT_DEVICES_PER_KEY, requests_per_peer=DEFAULT_REQUESTS_PER_KEY

@@ -72,6 +72,7 @@ class Loop:
         self._marker = marker
         self._bell = bell
         self._gate = gate
+        self._tells_peers_apart = gate is not None or core.settings.limits.by_peer
         self._stopping = stopping
         self._away_logged = 0.0
         self._has_slept = True
@@ -140,27 +141,29 @@ class Loop:
         end = time.monotonic() + _BATCH_TIME
         for _ in range(_BATCH):
             try:
-                parts = self._requests.recv_multipart(zmq.NOBLOCK, copy=False)
+                frames, peer = self._receive()
             except zmq.Again:
                 return True
             now = time.monotonic()
-            self._requests.send(self._answer(parts, now))
+            self._requests.send(self._answer(frames, now, peer))
             if now > end:
                 break
         return False
 
-    def _answer(self, parts: list[zmq.Frame], now: float) -> bytes:
-        frames = [part.bytes for part in parts]
+    def _receive(self) -> tuple[list[bytes], str | None]:
+        """A request, and whose it is, where that matters: to know it takes a tenth of the time."""
+        if not self._tells_peers_apart:
+            return self._requests.recv_multipart(zmq.NOBLOCK), None
+        parts = self._requests.recv_multipart(zmq.NOBLOCK, copy=False)
+        peer = _address(parts[0]) if self._gate is None else self._gate.peer(parts[0])
+        return [part.bytes for part in parts], peer
+
+    def _answer(self, frames: list[bytes], now: float, peer: str | None) -> bytes:
         number = self._marker.read(frames)
         if number is None:
-            return self._service.answer(frames, now, self._peer(parts[0]))
+            return self._service.answer(frames, now, peer)
         self._core.marker_read(number)
         return b""
-
-    def _peer(self, frame: zmq.Frame) -> str | None:
-        if self._gate is not None:
-            return self._gate.peer(frame)
-        return frame_property(frame, "Peer-Address")
 
     def _publish(self, message: StreamMessage) -> None:
         self._stream.send_multipart(encode_event(message))
@@ -176,3 +179,8 @@ class Loop:
         except zmq.Again:
             pass
         return found
+
+
+def _address(frame: zmq.Frame) -> str | None:
+    """The IP address that a message comes from; None if it is this process itself."""
+    return frame_property(frame, "Peer-Address")

@@ -124,6 +124,7 @@ class World:
             "has_slept": True,
             "bell": mock.Mock(),
             "gate": None,
+            "tells_peers_apart": False,
             "service": Service(self.core, MemoryJournal(), self._loop._publish),
         }.items():
             setattr(self._loop, f"_{name}", value)
@@ -218,7 +219,7 @@ class _Requests:
         self._world, self._random = world, random
         self._asking = Connection()
 
-    def recv_multipart(self, flags: int, *, copy: bool) -> list[zmq.Frame]:
+    def recv_multipart(self, flags: int) -> list[bytes]:
         world = self._world
         world.let_pass(self._random.choice((STEP, STEP, 0.002)))
         world.may_stop()
@@ -229,7 +230,7 @@ class _Requests:
         if found is None:
             raise zmq.Again
         self._asking, request = found
-        return [zmq.Frame(request)]
+        return [request]
 
     def send(self, reply: bytes) -> None:
         if reply:
