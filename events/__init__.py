@@ -25,6 +25,7 @@ from .records import (
     StreamMessage,
     Tick,
 )
+from .text import csv_text, printable
 
 __all__ = [
     "Added",
@@ -50,4 +51,6 @@ __all__ = [
     "StreamMessage",
     "Tick",
     "Topic",
+    "csv_text",
+    "printable",
 ]

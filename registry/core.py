@@ -74,6 +74,7 @@ from ..events.protocol import (
     RequestName,
 )
 from ..events.records import Added, Bye, Device, Event, Removed, Tick
+from ..events.text import printable
 from .fairness import FairLeases
 from .history import History
 from .journal import Change, Past, Registration
@@ -446,5 +447,5 @@ def _occupied(holder: Device) -> ErrorReply:
     return ErrorReply(
         RequestName.REGISTER,
         ErrorCode.OCCUPIED,
-        f"{holder.addr} is the address of the {holder.device_type} {holder.name!r} now",
+        printable(f"{holder.addr} is the address of the {holder.device_type} {holder.name!r} now"),
     )
