@@ -28,6 +28,7 @@ from .records import (
     StreamMessage,
     Tick,
 )
+from .text import csv_text, printable
 
 __all__ = [
     "Added",
@@ -57,4 +58,6 @@ __all__ = [
     "StreamMessage",
     "Tick",
     "Topic",
+    "csv_text",
+    "printable",
 ]

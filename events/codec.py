@@ -2,11 +2,13 @@
 
 Requests and replies are one frame, `{"event": NAME, "payload": {...}}`. Messages of the event
 stream are two, `[topic, body]`. Decoding is strict about what a field may hold and indifferent
-to fields it does not know. Whatever the bytes, the only exception is `MessageError`.
+to fields it does not know: of a `Register` it takes no text that does not print, as everybody will
+look at it, while replies and events are read as they are. Whatever the bytes, the only exception
+is `MessageError`.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import attrs
@@ -16,6 +18,7 @@ from msgspec.json import Decoder, Encoder
 from . import messages, records
 from .errors import MessageError
 from .protocol import MAX_REQUEST_BYTES, ErrorCode, Reason, ReplyName, RequestName, Topic
+from .text import printable, unprintable
 
 T = TypeVar("T")
 
@@ -88,9 +91,12 @@ def encode_request(request: messages.Request) -> bytes:
     """The one frame that carries a request; an `UnknownRequest` has none.
 
     Raises:
-        MessageError: It holds what JSON cannot: lone surrogates, NaN, an object of another type.
+        MessageError: It holds what JSON cannot, NaN or an object of another type; or, to register,
+            characters that do not print, which no registry takes.
     """
     name = _REQUESTS[type(request)]
+    if isinstance(request, messages.Register):
+        _check_text(request)
     try:
         if isinstance(request, messages.Register):
             _check_finite({"alive_timeout": request.alive_timeout} | dict(request.metadata or {}))
@@ -124,7 +130,45 @@ def decode_request(frames: Sequence[bytes]) -> messages.Request:
     request: messages.Request = _decode(
         decoder, envelope.payload, ErrorCode.INVALID, envelope.event
     )
+    if type(request) is messages.Register and not _prints(request):
+        _check_text(request)
     return request
+
+
+def _prints(request: messages.Register) -> bool:
+    """Whether all its text does, found out fast. Its fields have the types that they should."""
+    if not (
+        request.device_type.isprintable()
+        and request.addr.isprintable()
+        and request.name.isprintable()
+        and (request.instance is None or request.instance.isprintable())
+    ):
+        return False
+    if request.metadata:
+        for key, value in request.metadata.items():
+            if not key.isprintable() or (type(value) is str and not value.isprintable()):
+                return False
+    return True
+
+
+def _check_text(request: messages.Register) -> None:
+    """Refuse text that does not print, and say where it is. Fields may be of any type."""
+    for field, text in _texts(request):
+        found = unprintable(text) if isinstance(text, str) else None
+        if found is not None:
+            why = f"{field} holds {found}, which does not print"
+            raise MessageError(ErrorCode.INVALID, why, RequestName.REGISTER)
+
+
+def _texts(request: messages.Register) -> Iterator[tuple[str, object]]:
+    yield "device_type", request.device_type
+    yield "addr", request.addr
+    yield "name", request.name
+    yield "instance", request.instance
+    metadata = request.metadata if isinstance(request.metadata, Mapping) else {}
+    for key, value in metadata.items():
+        yield "a key of metadata", key
+        yield f"metadata {key!r}", value
 
 
 def encode_reply(reply: messages.Reply) -> bytes:
@@ -149,7 +193,9 @@ def decode_reply(frames: Sequence[bytes]) -> messages.Reply:
     decoder = _replies.get(envelope.event)
     if decoder is None:
         raise MessageError(
-            ErrorCode.MALFORMED, f"there is no reply named {envelope.event!r}", envelope.event
+            ErrorCode.MALFORMED,
+            f"there is no reply named '{printable(envelope.event, 100)}'",
+            envelope.event,
         )
     reply = _decode(decoder, envelope.payload, ErrorCode.INVALID, envelope.event)
     if type(reply) is _EventsPayload:
@@ -180,7 +226,7 @@ def decode_event(frames: Sequence[bytes]) -> records.StreamMessage:
     if bytes(frames[0]) != body.event.encode():
         raise MessageError(
             ErrorCode.INVALID,
-            f"the topic is {bytes(frames[0])!r}, the body's is {body.event.value!r}",
+            f"the topic is {bytes(frames[0][:100])!r}, the body's is {body.event.value!r}",
         )
     if body.event is Topic.TICK:
         return records.Tick(body.epoch, body.seq, body.time)

@@ -10,11 +10,13 @@
     ├── RequestRefused                       the registry answered ERROR or UNSUPPORTED
     └── RegistryUnreachable  (TimeoutError)  no answer in time
 
-Each says what happened, to what, and what to do about it. Settings that make no sense raise
+Each says what happened, to what, and what to do about it; one that quotes what came over the wire
+does so in text that is harmless to show. Settings that make no sense raise
 plain `ValueError` or `TypeError`, as arguments do everywhere in Python.
 """
 
 from .protocol import ErrorCode
+from .text import LONGEST_MESSAGE, printable
 
 
 class DevicewatchError(Exception):
@@ -57,7 +59,7 @@ class MessageError(DevicewatchError, ValueError):
     """
 
     def __init__(self, code: ErrorCode, message: str, req_event: str | None = None) -> None:
-        super().__init__(message)
+        super().__init__(printable(message, LONGEST_MESSAGE))
         self.code = code
         self.req_event = req_event
 
@@ -73,9 +75,9 @@ class RequestRefused(DevicewatchError):
     """
 
     def __init__(self, code: str, message: str) -> None:
-        super().__init__(f"{message} ({code})")
+        self._message = printable(message, LONGEST_MESSAGE)
+        super().__init__(f"{self._message} ({printable(code, 100)})")
         self.code = code
-        self._message = message
 
     def __reduce__(self) -> tuple[type, tuple[str, str]]:
         return type(self), (self.code, self._message)

@@ -130,7 +130,7 @@ class ErrorCode(StrEnum):
     MALFORMED = "MALFORMED"
     """Not one frame holding a JSON object with a string `event`."""
     INVALID = "INVALID"
-    """A field of the payload is missing, of the wrong type, or out of range."""
+    """A field of the payload is missing, of the wrong type, out of range, or does not print."""
     TOO_LARGE = "TOO_LARGE"
     OCCUPIED = "OCCUPIED"
     """Another instance is registered from the address, and was not to be displaced."""

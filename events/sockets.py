@@ -13,6 +13,7 @@ import zmq
 from .errors import AddressError
 from .keys import Key
 from .protocol import MAX_FRAME_BYTES
+from .text import printable
 
 Context: TypeAlias = zmq.Context[zmq.Socket[bytes]]
 Socket: TypeAlias = zmq.Socket[bytes]
@@ -45,7 +46,8 @@ def check_address(url: str) -> None:
 
 def _address_error(url: str, why: str) -> AddressError:
     return AddressError(
-        f"cannot connect to {url!r}: {why}. An address looks like tcp://127.0.0.1:5555"
+        f"cannot connect to '{printable(url, 200)}': {printable(why, 200)}. "
+        "An address looks like tcp://127.0.0.1:5555"
     )
 
 

@@ -17,6 +17,7 @@ from ..events.codec import request_name
 from ..events.keys import fingerprint
 from ..events.messages import CheckAlive, ErrorReply, Register, Request, UnknownRequest, Unregister
 from ..events.protocol import ErrorCode, RequestName, Role
+from ..events.text import printable
 from .journal import Registration
 from .limits import Limits, Rates
 from .security import Grant, Grants
@@ -105,7 +106,7 @@ class Authority:
 
 def forbidden(request: Request, why: str) -> ErrorReply:
     """The refusal of what a key does not allow."""
-    return ErrorReply(_name(request), ErrorCode.FORBIDDEN, why)
+    return ErrorReply(_name(request), ErrorCode.FORBIDDEN, printable(why))
 
 
 def _too_many(why: str) -> ErrorReply:

@@ -21,6 +21,7 @@ from ..events.protocol import (
     MIN_LEASE,
 )
 from ..events.records import Cursor, Event
+from ..events.text import printable
 from ..subscribers.watch import Watcher
 from . import display
 from .announce import Announcement, announce
@@ -44,7 +45,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(ctx)
         except DevicewatchError as error:
-            raise click.ClickException(str(error)) from None
+            raise click.ClickException(printable(error)) from None
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -55,6 +56,7 @@ def main() -> None:
     `devicewatch serve` runs the registry, `devicewatch watch` follows it; `devicewatch demo`
     shows both at work.
     """
+    display.configure_output()
     display.configure_logs()
 
 
@@ -217,9 +219,9 @@ def announce_(
         if not _enter(presence, signals):
             sys.exit(128 + signals.received[0])
         stack.push(presence)
-        name = display.printable(presence.name)
         # With a COMMAND, stdout is the command's.
-        click.echo(f"{device_type} {name} is present at {url}", err=bool(command))
+        line = printable(f"{device_type} {presence.name} is present at {url}")
+        click.echo(line, err=bool(command))
         sys.stdout.flush()
         if command:
             code = _run_command(command, signals)

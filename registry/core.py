@@ -74,6 +74,7 @@ from ..events.protocol import (
     RequestName,
 )
 from ..events.records import Bye, Device, Event, Tick
+from ..events.text import printable
 from .authority import Authority, forbidden
 from .fairness import FairLeases
 from .journal import Change, Past, Registration
@@ -442,7 +443,7 @@ def _occupied(holder: Device) -> ErrorReply:
     return ErrorReply(
         RequestName.REGISTER,
         ErrorCode.OCCUPIED,
-        f"{holder.addr} is the address of the {holder.device_type} {holder.name!r} now",
+        printable(f"{holder.addr} is the address of the {holder.device_type} {holder.name!r} now"),
     )
 
 

@@ -19,7 +19,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from .display import printable
+from ..events.text import printable, printable_lines
 
 LEASE: Final = 2.0
 """Seconds: short, so that a device that dies is missed soon."""
@@ -38,7 +38,7 @@ def run_demo() -> bool:
         try:
             return _Demo(stack).play()
         except StepFailed as failure:
-            click.echo(f"the demo failed: {failure}", err=True)
+            click.echo(printable_lines(f"the demo failed: {failure}"), err=True)
             return False
 
 
@@ -57,7 +57,7 @@ class _Demo:
         registry = self._run("serve", "--port", "0", "--events-port", "0", "--tick", "0.5")
         ready = registry.next_line()
         self._url = ready.split()[4]
-        self._say(ready)
+        self._say(printable(ready))
         self._watcher = self._run("watch", "--json", "--registry", self._url)
         self._say("a watcher follows, in a process of its own; three devices start")
         camera = self._announce("camera", 7001, "cam")
@@ -130,7 +130,7 @@ class _Demo:
                 ("  + added    " if added else "  - removed  ", "green" if added else "red"),
                 (f"{printable(device['name']):<6}", "cyan"),
                 f"{printable(device['addr']):<24}",
-                ("" if added else event["reason"], "dim"),
+                ("" if added else printable(event["reason"]), "dim"),
             )
         )
 
@@ -143,7 +143,7 @@ class _Demo:
 
 
 def _names(view: dict[str, _Record]) -> str:
-    return ", ".join(sorted(view)) or "no devices"
+    return printable(", ".join(sorted(view)) or "no devices")
 
 
 class RunningCommand:

@@ -1,10 +1,12 @@
 """What the command shows: tables and lines for people, JSON for programs, and the log."""
 
+import io
 import json
 import logging
 import sys
 import time
 from collections.abc import Iterable
+from typing import TextIO
 
 import click
 import structlog
@@ -12,22 +14,32 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..events.logs import harmless_traceback
 from ..events.messages import InfoReply
-from ..events.protocol import Origin
+from ..events.protocol import MAX_ADDR, MAX_NAME, Origin
 from ..events.records import Added, Device, Event, Removed
+from ..events.text import LONGEST_MESSAGE, printable
 from .presence import PresenceState, PresenceStatus
 
 _PIPE_WIDTH = 10_000
+_LONGEST_PIPED = 3_000
+_LONGEST_SHOWN = 1_000
+"""Characters of a device's metadata in a table; JSON has all of it."""
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+_LONGEST_DURATION = 100 * 365 * 86_400
 
 
-def printable(text: object) -> str:
-    """Text that cannot play tricks on a terminal: what does not print is shown by its number."""
-    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in str(text))
+def configure_output() -> None:
+    """Have a character that the terminal's encoding lacks shown by its number, too."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def duration(seconds: float) -> str:
     """A time span in its largest unit: `"3 min"`."""
+    if seconds > _LONGEST_DURATION:
+        return f"> {_LONGEST_DURATION // 86_400} d"
     for size, unit in _UNITS:
         if seconds >= size:
             return f"{int(seconds // size)} {unit}"
@@ -43,22 +55,24 @@ def print_devices(devices: Iterable[Device]) -> None:
     """A table of devices, sorted by name; a sentence if there are none."""
     rows = sorted(devices, key=lambda device: device.name)
     # Whoever reads a pipe wants one line a device, however long.
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    on_terminal = sys.stdout.isatty()
+    console = Console(highlight=False, width=None if on_terminal else _PIPE_WIDTH)
     if not rows:
         console.print("no devices are registered")
         return
     table = Table(box=None, header_style="bold")
+    # Where there is too little room the widest column gives way: no device hides the others'.
     for label in ("NAME", "TYPE", "ADDRESS"):
-        table.add_column(label, no_wrap=True)
+        table.add_column(label)
     table.add_column("PRESENT FOR", justify="right", no_wrap=True)
     table.add_column("METADATA")
     for device in rows:
         table.add_row(
-            Text(printable(device.name), "cyan"),
-            Text(printable(device.device_type)),
-            Text(printable(device.addr)),
+            _line(printable(device.name, MAX_NAME), "cyan"),
+            _line(printable(device.device_type, MAX_NAME)),
+            _line(printable(device.addr, MAX_ADDR)),
             Text(duration(time.time() - device.registered_at)),
-            Text(_metadata(device), "dim"),
+            Text(_metadata(device, on_terminal), "dim"),
         )
     console.print(table)
 
@@ -80,7 +94,7 @@ def print_info(url: str, info: InfoReply) -> None:
     }
     table = Table.grid(padding=(0, 2))
     for label, value in rows.items():
-        table.add_row(Text(label, "bold"), Text(printable(value)))
+        table.add_row(Text(label, "bold"), Text(printable(value, MAX_ADDR)))
     Console(highlight=False).print(table)
 
 
@@ -132,20 +146,26 @@ def event_record(event: Event) -> dict[str, object]:
 def print_event(event: Event) -> None:
     """One line for people: when, what, who, where, why."""
     device = event.device
-    clock = time.strftime("%H:%M:%S", time.localtime(event.time))
     added = isinstance(event, Added)
     notes = [] if isinstance(event, Added) else [str(event.reason)]
     if event.origin is not Origin.LIVE:
         notes.append("was there" if event.origin is Origin.SNAPSHOT else "found on resync")
     line = Text.assemble(
-        (clock, "dim"),
+        (_clock(event.time), "dim"),
         (" + " if added else " - ", "bold green" if added else "bold red"),
-        (f"{printable(device.name):<20} ", "cyan"),
-        f"{printable(device.device_type):<12} {printable(device.addr)}",
+        (f"{printable(device.name, MAX_NAME):<20} ", "cyan"),
+        f"{printable(device.device_type, MAX_NAME):<12} {printable(device.addr, MAX_ADDR)}",
         (f"  ({', '.join(notes)})" if notes else "", "dim"),
     )
     Console(highlight=False, soft_wrap=True).print(line)
     sys.stdout.flush()
+
+
+def _clock(seconds: float) -> str:
+    try:
+        return time.strftime("%H:%M:%S", time.localtime(seconds))
+    except (OverflowError, ValueError, OSError):  # no time that there will ever be
+        return "??:??:??"
 
 
 def configure_logs(level: int = logging.WARNING) -> None:
@@ -158,9 +178,7 @@ def configure_logs(level: int = logging.WARNING) -> None:
     ]
     renderers: list[structlog.typing.Processor]
     if sys.stderr.isatty():
-        # A plain traceback: a fancy one shows local variables, and with them a device's uuid.
-        plain = structlog.dev.plain_traceback
-        renderers = [_harmless, structlog.dev.ConsoleRenderer(exception_formatter=plain)]
+        renderers = [structlog.dev.ConsoleRenderer(exception_formatter=_write_traceback)]
     else:
         renderers = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     handler = logging.StreamHandler()
@@ -176,13 +194,18 @@ def configure_logs(level: int = logging.WARNING) -> None:
     logger.setLevel(level)
 
 
-def _metadata(device: Device) -> str:
-    return ", ".join(f"{printable(k)}={printable(v)}" for k, v in device.metadata.items())
+def _line(text: str, style: str = "") -> Text:
+    return Text(text, style, no_wrap=True, overflow="ellipsis")
 
 
-def _harmless(_logger: object, _name: str, fields: structlog.typing.EventDict) -> dict[str, object]:
-    """Logs quote what strangers sent; on a terminal that must not play tricks either."""
-    return {k: printable(v) if isinstance(v, str) else v for k, v in fields.items()}
+def _metadata(device: Device, on_terminal: bool) -> str:
+    entries = ", ".join(f"{key}={value}" for key, value in device.metadata.items())
+    return printable(entries, _LONGEST_SHOWN if on_terminal else _LONGEST_PIPED)
+
+
+def _write_traceback(stream: TextIO, error: structlog.typing.ExcInfo) -> None:
+    """A plain one: a fancy one shows local variables, and with them a device's uuid."""
+    stream.write(f"\n{harmless_traceback(error)}")
 
 
 class PresenceChanges:
@@ -213,5 +236,5 @@ class PresenceChanges:
             self._name, self._displaced = status.name, False
 
     def _say(self, text: str) -> None:
-        click.echo(printable(text), err=self._err)
+        click.echo(printable(text, LONGEST_MESSAGE), err=self._err)
         (sys.stderr if self._err else sys.stdout).flush()

@@ -6,6 +6,7 @@ from pathlib import Path
 import attrs
 import click
 
+from ..events.text import printable
 from . import display
 from .sqlite import Summary, check, show
 
@@ -36,7 +37,7 @@ def check_(file: Path, as_json: bool) -> None:
         if findings.summary is not None:
             _print_summary(file, findings.summary)
         for problem in findings.problems:
-            click.echo(f"problem: {display.printable(problem)}")
+            click.echo(f"problem: {printable(problem)}")
         if not findings.problems:
             click.echo("nothing is wrong with it")
     sys.exit(1 if findings.problems else 0)
@@ -90,4 +91,4 @@ def _print_summary(file: Path, summary: Summary) -> None:
         "epoch": summary.epoch,
     }
     for label, value in rows.items():
-        click.echo(f"{click.style(f'{label:<15}', bold=True)}{display.printable(value)}")
+        click.echo(f"{click.style(f'{label:<15}', bold=True)}{printable(value)}")

@@ -7,7 +7,7 @@ import click
 from ..events.errors import KeyFileError
 from ..events.keys import Key, check_public_key, fingerprint, key_path, keys_folder
 from ..events.protocol import Role
-from . import display
+from ..events.text import printable
 from .authorized import AuthorizedKeys, authorize, authorized_path, revoke
 from .options import authorized_option
 from .security import Grant
@@ -72,22 +72,22 @@ def show(name: str | None, authorized: Path | None) -> None:
         try:
             key = Key.load(path)
         except KeyFileError as error:
-            click.echo(f"problem: {display.printable(error)}")
+            click.echo(f"problem: {printable(error)}")
             continue
         row = f"{path.stem:<16} {key.public}  {fingerprint(key.public)}"
-        click.echo(display.printable(row))
+        click.echo(printable(row))
     path = authorized or authorized_path()
     if path.exists() or authorized is not None:
         grants = AuthorizedKeys(path).load()
         click.echo(f"let in by {path}:")
         for grant in grants.values():
-            click.echo(f"{display.printable(grant)}  {fingerprint(grant.public)}")
+            click.echo(f"{printable(grant)}  {fingerprint(grant.public)}")
 
 
 def _print_key(name: str) -> None:
     path = key_path(name)
     key = Key.load(path)
-    click.echo(f"file         {display.printable(path)}")
+    click.echo(f"file         {printable(path)}")
     click.echo(f"public key   {key.public}")
     click.echo(f"fingerprint  {fingerprint(key.public)}")
     click.echo(f"registry     {key.registry or 'none: it is for a registry itself'}")

@@ -61,6 +61,7 @@ from ..events.messages import (
     Unsupported,
 )
 from ..events.protocol import DEFAULT_LEASE, MAX_LEASE, MIN_LEASE, ErrorCode
+from ..events.text import LONGEST_MESSAGE, printable
 from .refusal import refusal
 
 RENEWALS_PER_LEASE: Final = 3
@@ -191,7 +192,7 @@ class Presence:
         if request is None:
             return  # nothing was asked
         try:
-            reply = decode_reply(frames)
+            reply = self._read(frames)
         except MessageError as error:
             self._fail(error, now)
             return
@@ -206,7 +207,7 @@ class Presence:
             case CheckAlive(), Ack(success=False):
                 self._forgotten(now)
             case Register(), ErrorReply(code=ErrorCode.OCCUPIED) if self._was_registered:
-                self._become(PresenceState.DISPLACED, reply.message)
+                self._become(PresenceState.DISPLACED, printable(reply.message, LONGEST_MESSAGE))
                 self._stand_by(now)
             case Info(), InfoReply(uptime=uptime) if uptime < self._lease:
                 self._stand_by(now)
@@ -220,6 +221,14 @@ class Presence:
         self._unanswered = None
         self._lease_ends = -math.inf  # whoever's key was taken away is not registered any more
         self._fail(error, now)
+
+    def _read(self, frames: Sequence[bytes]) -> Reply:
+        reply = decode_reply(frames)
+        if isinstance(reply, RegisterAck) and not reply.name.isprintable():
+            # No registry would take it back. This one is broken, or none.
+            why = f"{self._url} gives a name that does not print: {reply.name}"
+            raise MessageError(ErrorCode.INVALID, why)
+        return reply
 
     def advance(self, now: float) -> None:
         """Let time pass, once the reply that may have arrived has been taken in."""

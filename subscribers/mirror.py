@@ -55,8 +55,9 @@ from ..events.messages import (
     Snapshot,
     SnapshotReply,
 )
-from ..events.protocol import MAX_DEVICES, MAX_PAGE
+from ..events.protocol import MAX_ADDR, MAX_DEVICES, MAX_PAGE
 from ..events.records import Bye, Cursor, Device, Event, Record, State, Status, Tick
+from ..events.text import LONGEST_MESSAGE, printable
 from .hearsay import Hearsay
 from .inquiry import ATTEMPTS, Inquiry
 from .outbox import MAX_WAITING
@@ -245,7 +246,8 @@ class Mirror:
             case Phase.SYNCING, SnapshotReply():
                 self._take_page(reply, now)
             case _, ErrorReply():
-                self._retry(f"{self._url} refuses: {reply.message} ({reply.code})", now)
+                why = printable(f"{reply.message} ({reply.code})", LONGEST_MESSAGE)
+                self._retry(f"{self._url} refuses: {why}", now)
             case _:
                 self._retry(f"{self._url} has no event stream; is it an older registry?", now)
         self._ask_if_due(now)
@@ -347,8 +349,8 @@ class Mirror:
             self._retry(f"{self._url} does not say where its event stream is", now)
             return
         self.phase = Phase.LISTENING
-        self._explain(f"nothing heard yet from the event stream at {url}")
-        self._stream_url = url
+        self._stream_url = printable(url, MAX_ADDR)
+        self._explain(f"nothing heard yet from the event stream at {self._stream_url}")
         self._trusted = True
         self._heard.begin(info.tick_interval, self._inquiry.timeout, now)
         self._actions.append(Listen(url))

@@ -1,17 +1,22 @@
 """The docs' programs run, their links lead somewhere, their figures are the code's."""
 
+import contextlib
+import csv
+import io
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zmq
 
-from devicewatch.events import protocol
+from devicewatch.events import Device, protocol
 from devicewatch.registry import DeviceRegistry
+from tests.support.hostile import HOSTILE, lying_registry, registry_of_old
 from tests.support.live import PATIENCE, raw_client, wait_until
 
 ROOT = Path(__file__).parent.parent
@@ -70,7 +75,7 @@ def test_the_device(registry: DeviceRegistry) -> None:
 
 def test_the_plain_device(registry: DeviceRegistry) -> None:
     with program("plain_device.py", registry.url) as device:
-        assert device.line() == "present as pump-0"
+        assert device.line() == 'present as "pump-0"'
         assert registry.devices == {"pump-0": ("pump", "tcp://127.0.0.1:7001")}
         assert device.enter() == "left: True"
 
@@ -146,7 +151,7 @@ def test_the_plain_subscriber(registry: DeviceRegistry, context: Context) -> Non
             poller.register(subscriber.process.stdout, zmq.POLLIN)
             if poller.poll(50):
                 seen.append(subscriber.line())
-        assert seen[0] in ("added cam", "removed cam replaced")
+        assert seen[0] in ('added "cam" null', 'removed "cam" "replaced"')
 
 
 def test_the_controller(context: Context) -> None:
@@ -158,6 +163,44 @@ def test_the_controller(context: Context) -> None:
             client.ask("UNREGISTER", {"uuid": uuid})
             assert controller.line() == "goodbye cam, camera at tcp://a:1"
         assert controller.enter() == ""
+
+
+def test_the_examples_show_a_hostile_device_harmlessly(context: Context, tmp_path: Path) -> None:
+    """All at once, as it takes a while to start them."""
+    with (
+        contextlib.ExitStack() as stack,
+        registry_of_old(dict.fromkeys(("name", "device_type", "addr"), HOSTILE)) as registry,
+        lying_registry(context) as liar,
+    ):
+        running = [
+            stack.enter_context(program(name, *arguments))
+            for name, *arguments in (
+                ("follow.py", registry.url),
+                ("async_follow.py", registry.url),
+                ("dashboard.py", registry.url),
+                ("logger.py", str(tmp_path / "cursor"), registry.url),
+                ("plain_device.py", liar),
+            )
+        ]
+        for example in running:
+            line = example.line()
+            assert "gone" in line
+            assert line.isprintable()
+
+
+def test_how_text_is_shown_elsewhere() -> None:
+    page = (ROOT / "docs" / "getting-started.md").read_text()
+    (block,) = (
+        block
+        for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+        if "csv_text" in block
+    )
+    device = Device("=1+1\n", "<script>", "a,b\u202e", 1, 0.0)
+    file = io.StringIO()
+    known: dict[str, Any] = {"device": device, "file": file}
+    exec(block, known)
+    assert next(csv.reader([file.getvalue()])) == [r"'=1+1\u000a", "<script>", r"a,b\u202e"]
+    assert known["row"] == r"<tr><td>=1+1\u000a</td><td>&lt;script&gt;</td></tr>"
 
 
 def test_the_readme_s_two_programs_are_python() -> None:

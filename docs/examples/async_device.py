@@ -6,6 +6,7 @@ python async_device.py [REGISTRY]
 import asyncio
 import sys
 
+from devicewatch.events import printable
 from devicewatch.registry import PresenceStatus, aannounce
 
 registry = sys.argv[1] if len(sys.argv) > 1 else "tcp://127.0.0.1:5555"
@@ -13,7 +14,7 @@ registry = sys.argv[1] if len(sys.argv) > 1 else "tcp://127.0.0.1:5555"
 
 def show(status: PresenceStatus) -> None:
     """Called in the event loop, for every change of the state or the name."""
-    print(status.state, status.name, status.why, flush=True)
+    print(status.state, printable(status.name), status.why, flush=True)
 
 
 async def main() -> None:

@@ -6,7 +6,7 @@ python async_follow.py [REGISTRY]
 import asyncio
 import sys
 
-from devicewatch.events import Added
+from devicewatch.events import Added, printable
 from devicewatch.subscribers import AsyncWatcher
 
 registry = sys.argv[1] if len(sys.argv) > 1 else "tcp://127.0.0.1:5555"
@@ -15,7 +15,7 @@ registry = sys.argv[1] if len(sys.argv) > 1 else "tcp://127.0.0.1:5555"
 async def follow(watcher: AsyncWatcher) -> None:
     async for event in watcher:
         what = "came" if isinstance(event, Added) else "left"
-        print(f"{event.device.name} {what}", flush=True)
+        print(f"{printable(event.device.name)} {what}", flush=True)
 
 
 async def report(watcher: AsyncWatcher) -> None:

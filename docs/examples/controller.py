@@ -5,6 +5,7 @@ python controller.py [PORT EVENTS_PORT]
 
 import sys
 
+from devicewatch.events import printable
 from devicewatch.registry import DeviceRegistry
 
 port, events_port = sys.argv[1:] or ("5555", "5556")
@@ -12,12 +13,12 @@ port, events_port = sys.argv[1:] or ("5555", "5556")
 
 def welcome(device_type: str, addr: str, name: str) -> None:
     """Called in a thread of its own for every device that registers."""
-    print(f"hello {name}, {device_type} at {addr}", flush=True)
+    print(printable(f"hello {name}, {device_type} at {addr}"), flush=True)
 
 
 def farewell(device_type: str, addr: str, name: str) -> None:
     """Called for every device that leaves, whatever the reason."""
-    print(f"goodbye {name}, {device_type} at {addr}", flush=True)
+    print(printable(f"goodbye {name}, {device_type} at {addr}"), flush=True)
 
 
 with DeviceRegistry(addr="127.0.0.1", port=port, events_port=events_port) as registry:

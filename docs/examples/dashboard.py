@@ -5,7 +5,7 @@ python dashboard.py [REGISTRY]
 
 import sys
 
-from devicewatch.events import Added, Live, Removed, Stale
+from devicewatch.events import Added, Live, Removed, Stale, printable
 from devicewatch.subscribers import watch
 
 registry = sys.argv[1] if len(sys.argv) > 1 else "tcp://127.0.0.1:5555"
@@ -17,6 +17,6 @@ for record in watch(registry, status=True):
         case Stale(why=why):
             print(f"stale: {why}", flush=True)
         case Added(device=device):
-            print(f"+ {device.name}", flush=True)
+            print(f"+ {printable(device.name)}", flush=True)
         case Removed(device=device, reason=reason):
-            print(f"- {device.name} ({reason})", flush=True)
+            print(f"- {printable(device.name)} ({reason})", flush=True)

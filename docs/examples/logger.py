@@ -6,7 +6,7 @@ python logger.py CURSOR_FILE [REGISTRY]
 import sys
 from pathlib import Path
 
-from devicewatch.events import Cursor
+from devicewatch.events import Cursor, printable
 from devicewatch.subscribers import Watcher
 
 file = Path(sys.argv[1])
@@ -18,5 +18,5 @@ with Watcher(registry, since=since) as watcher:
     if watcher.resumed is False:
         print("too much has happened since; what is there comes anew", flush=True)
     for event in watcher:
-        print(event.topic, event.device.name, flush=True)
+        print(event.topic, printable(event.device.name), flush=True)
         file.write_text(str(event.cursor))

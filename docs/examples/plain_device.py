@@ -34,7 +34,7 @@ registration: dict[str, object] = {
     "instance": str(uuid.uuid4()),  # makes it harmless to ask again
 }
 ack = ask("REGISTER", registration)
-print("present as", ack["name"], flush=True)
+print("present as", json.dumps(ack["name"]), flush=True)  # JSON in ASCII is harmless to show
 # From now on it claims the name that it got, and takes nothing from anybody.
 registration |= {"name": ack["name"], "overwrite": False, "displace": False}
 while not select.select([sys.stdin], [], [], 7)[0]:  # until Enter; a third of the lease
@@ -44,6 +44,7 @@ while not select.select([sys.stdin], [], [], 7)[0]:  # until Enter; a third of t
     if "uuid" in ack:
         registration["name"] = ack["name"]
     else:
-        print("not registered:", ack["message"], flush=True)  # OCCUPIED, say: ask again later
+        # OCCUPIED, say: ask again later.
+        print("not registered:", json.dumps(ack["message"]), flush=True)
 if "uuid" in ack:
     print("left:", ask("UNREGISTER", {"uuid": ack["uuid"]})["success"])

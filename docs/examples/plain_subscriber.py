@@ -25,4 +25,6 @@ while True:
         print("something was missed", flush=True)
     epoch, last = event["epoch"], event["seq"]
     if topic in (b"added", b"removed"):
-        print(topic.decode(), event["device"]["name"], event.get("reason", ""), flush=True)
+        # Shown as JSON in ASCII, text from wherever is harmless.
+        name, reason = json.dumps(event["device"]["name"]), json.dumps(event.get("reason"))
+        print(topic.decode(), name, reason, flush=True)

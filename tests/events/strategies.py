@@ -1,8 +1,8 @@
 """What Hypothesis draws: records within the protocol's limits, and frames far outside of them."""
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, TypeAlias
 
 from hypothesis import strategies as st
 from msgspec import UNSET
@@ -29,6 +29,8 @@ from devicewatch.events.protocol import (
 from devicewatch.events.records import Added, Bye, Device, Removed, Tick
 from tests.events.vectors import load
 
+_Metadata: TypeAlias = Mapping[str, Any]
+
 # --- records ---------------------------------------------------------------------------------
 
 
@@ -36,32 +38,53 @@ def _text(longest: int, *, shortest: int = 0) -> st.SearchStrategy[str]:
     return st.text(st.characters(codec="utf-8"), min_size=shortest, max_size=longest)
 
 
+def _shown(longest: int, *, shortest: int = 0) -> st.SearchStrategy[str]:
+    """Text that prints."""
+    characters = st.characters(exclude_categories=["C", "Z"], include_characters=" ")
+    return st.text(characters, min_size=shortest, max_size=longest)
+
+
 _finite: Final = st.floats(allow_nan=False, allow_infinity=False)
 _seqs: Final = st.integers(0, MAX_INTEGER)
 _limits: Final = st.integers(1, MAX_INTEGER)
 _leases: Final = st.floats(MIN_LEASE, MAX_LEASE)
 _ids: Final = _text(MAX_ID)
-_metadata: Final[st.SearchStrategy[Mapping[str, Any]]] = st.dictionaries(
-    _text(MAX_METADATA_KEY),
-    _text(MAX_METADATA_VALUE)
-    | st.integers(-MAX_INTEGER, MAX_INTEGER)
-    | _finite
-    | st.booleans()
-    | st.none(),
-    max_size=MAX_METADATA,
-)
+
+
+def _metadata_of(text: Callable[[int], st.SearchStrategy[str]]) -> st.SearchStrategy[_Metadata]:
+    return st.dictionaries(
+        text(MAX_METADATA_KEY),
+        text(MAX_METADATA_VALUE)
+        | st.integers(-MAX_INTEGER, MAX_INTEGER)
+        | _finite
+        | st.booleans()
+        | st.none(),
+        max_size=MAX_METADATA,
+    )
+
+
+_metadata: Final = _metadata_of(_text)
 
 registers: Final = st.builds(
+    messages.Register,
+    device_type=_shown(MAX_NAME, shortest=1),
+    addr=_shown(MAX_ADDR, shortest=1),
+    name=_shown(MAX_NAME),
+    overwrite=st.booleans(),
+    alive_timeout=st.none() | _leases,
+    instance=st.none() | _shown(MAX_ID),
+    metadata=st.none() | _metadata_of(_shown),
+    displace=st.booleans(),
+)
+old_registers: Final = st.builds(
     messages.Register,
     device_type=_text(MAX_NAME, shortest=1),
     addr=_text(MAX_ADDR, shortest=1),
     name=_text(MAX_NAME),
-    overwrite=st.booleans(),
-    alive_timeout=st.none() | _leases,
     instance=st.none() | _ids,
     metadata=st.none() | _metadata,
-    displace=st.booleans(),
 )
+"""As registries took them before text had to print."""
 
 requests: Final[st.SearchStrategy[messages.Request]] = st.one_of(
     registers,

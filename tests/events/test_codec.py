@@ -1,11 +1,13 @@
 """Bytes to records and back: by the test vectors, and by whatever Hypothesis comes up with."""
 
+import json
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import attrs
 import pytest
 from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from devicewatch.events import codec
 from devicewatch.events.codec import (
@@ -311,7 +313,6 @@ def test_an_error_tells_no_secrets() -> None:
 @pytest.mark.parametrize(
     ("request_", "why"),
     [
-        (Register("camera", "tcp://a", "\ud800"), "surrogates"),
         (Register("camera", "tcp://a", "cam", metadata={"lens": float("nan")}), "'lens' is nan"),
         (Register("camera", "tcp://a", "cam", metadata={"lens": float("inf")}), "'lens' is inf"),
         (Register("camera", "tcp://a", "cam", metadata=cast(Any, {"lens": object()})), "object"),
@@ -327,3 +328,80 @@ def test_an_added_device_s_revision_is_the_event_s_seq() -> None:
     device = Device("cam", "camera", "tcp://a", 7, 0.0)
     with pytest.raises(MessageError, match="revision"):
         codec.decode_event(codec.encode_event(Added("epoch", 8, 0.0, device)))
+
+
+# --- text that everybody will look at --------------------------------------------------------
+
+FIELDS: dict[str, Callable[[str], dict[str, Any]]] = {
+    "device_type": lambda text: {"device_type": text},
+    "addr": lambda text: {"addr": text},
+    "name": lambda text: {"name": text},
+    "instance": lambda text: {"instance": text},
+    "a key of metadata": lambda text: {"metadata": {"lens": 50, text: None}},
+    "metadata 'lens'": lambda text: {"metadata": {"zoom": "x", "lens": text}},
+}
+
+
+@given(st.sampled_from(sorted(FIELDS)), st.text(st.characters(), min_size=1, max_size=20))
+def test_a_device_registers_text_that_prints_and_no_other(field: str, text: str) -> None:
+    payload = {"device_type": "camera", "addr": "tcp://a", "name": "cam"} | FIELDS[field](text)
+    request = Register(**payload)
+    frame = json.dumps({"event": "REGISTER", "payload": payload}).encode()
+    if text.isprintable():
+        assert decode_request([frame]) == decode_request([encode_request(request)]) == request
+        return
+    with pytest.raises(MessageError) as caught:
+        encode_request(request)
+    assert str(caught.value).startswith(f"{field} holds U+")
+    assert str(caught.value).isprintable()
+    assert (caught.value.code, caught.value.req_event) == ("INVALID", "REGISTER")
+    with pytest.raises(MessageError) as answered:
+        decode_request([frame])
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # half a character is no JSON to begin with, and cannot be read
+        assert answered.value.code == ErrorCode.MALFORMED
+    else:
+        assert str(answered.value) == str(caught.value)
+        assert (answered.value.code, answered.value.req_event) == ("INVALID", "REGISTER")
+
+
+@pytest.mark.parametrize("wrong", [{"name": None}, {"name": 7}, {"metadata": [("a", "b")]}])
+def test_a_field_of_another_type_is_for_the_registry_to_refuse(wrong: dict[str, Any]) -> None:
+    payload: dict[str, Any] = {"device_type": "camera", "addr": "tcp://a", "name": "cam"}
+    with pytest.raises(MessageError):
+        decode_request([encode_request(Register(**payload | wrong))])
+
+
+@given(st.text(st.characters(codec="utf-8"), max_size=20))
+def test_what_is_read_may_hold_any_text(text: str) -> None:
+    device = Device(text, text, text, 7, 1.5, {text: text})
+    added = Added(text, 7, 1.5, device)
+    assert decode_event(encode_event(added)) == added
+    page = SnapshotReply(text, 7, [device], None)
+    assert decode_reply([encode_reply(page)]) == page
+
+
+@decoders
+@pytest.mark.parametrize("half", [r"\ud800", r"\udc00", r"\ud800\ud800", r"\udc00\ud800"])
+def test_half_a_character_is_refused_wherever_it_is(decode: Decode, half: str) -> None:
+    for vectors in (REQUESTS, REPLIES, EVENTS):
+        for vector in vectors:
+            *topic, frame = vector.frames
+            for quote in range(1, 20):
+                parts = frame.decode().split('"')
+                if quote >= len(parts):
+                    break
+                parts[quote] += half
+                with pytest.raises(MessageError):
+                    decode([*topic, '"'.join(parts).encode()])
+
+
+def test_an_error_is_harmless_to_show_whoever_it_quotes() -> None:
+    hostile = "\x1b[2J\u202e\n" + "x" * 10_000
+    frame = json.dumps({"event": hostile, "payload": {}}).encode()
+    with pytest.raises(MessageError) as caught:
+        decode_reply([frame])
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 200
+    assert caught.value.req_event == hostile

@@ -21,6 +21,7 @@ from devicewatch.events.sockets import (
     check_address,
     poll_timeout,
 )
+from devicewatch.events.text import printable
 from tests.support.live import PATIENCE, free_port, wait_until
 
 MILLISECONDS = int(PATIENCE * 1000)
@@ -355,7 +356,7 @@ def test_a_good_address_passes(url: str) -> None:
 def test_a_bad_address_is_refused_with_the_reason_and_an_example(url: str, why: str) -> None:
     with pytest.raises(AddressError, match=rf"{why}.*tcp://127\.0\.0\.1:5555$") as caught:
         check_address(url)
-    assert repr(url) in str(caught.value)
+    assert f"'{printable(url, 200)}'" in str(caught.value)
 
 
 # --- time ------------------------------------------------------------------------------------

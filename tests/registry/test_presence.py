@@ -447,3 +447,36 @@ def test_trouble_while_it_stands_by_does_not_change_what_it_says(reply: Reply | 
     assert hand.told() == []
     assert hand.state is PresenceState.DISPLACED
     assert hand.pause > 1.0
+
+
+# --- text ----------------------------------------------------------------------------------------
+
+
+def test_a_name_that_does_not_print_is_no_answer() -> None:
+    hand = Hand()
+    hand.reply(granted("\x1b[2J"))
+
+    assert hand.state is PresenceState.REFUSED
+    assert isinstance(hand.presence.error, MessageError)
+    assert str(hand.presence.error).endswith(r"gives a name that does not print: \u001b[2J")
+
+
+def test_a_device_that_is_present_lets_such_a_name_pass() -> None:
+    hand = forgotten()
+    hand.asked()
+    hand.reply(granted("\x1b[2J"))
+
+    assert hand.to_deadline() == CLAIM
+    hand.reply(granted())
+    assert hand.state is PresenceState.PRESENT
+
+
+def test_what_a_registry_says_is_harmless_to_show() -> None:
+    hand = forgotten()
+    hand.asked()
+    hand.reply(ErrorReply(RequestName.REGISTER, "OCCUPIED", "\x1b[2J\n" + "x" * 10_000))
+
+    why = hand.presence.status.why
+    assert why.startswith(r"\u001b[2J\u000axxx")
+    assert why.isprintable()
+    assert len(why) == 1_000

@@ -24,7 +24,7 @@ from devicewatch.registry.journal import (
     Registration,
 )
 from devicewatch.registry.sqlite.journal import TRIMMED_PER_APPEND, SqliteJournal
-from tests.events.strategies import devices, registers
+from tests.events.strategies import devices, old_registers, registers
 from tests.support.journals import (
     EPOCH,
     Changes,
@@ -130,7 +130,7 @@ def test_whatever_is_kept_comes_back_as_from_memory(data: st.DataObject) -> None
 @settings(max_examples=40)
 @given(
     device=devices,
-    request=registers,
+    request=registers | old_registers,
     lease=st.floats(0.1, 1e7),
 )
 def test_every_device_and_every_request_comes_back_as_it_was(
