@@ -3,6 +3,7 @@
 Nothing in this file knows the protocol; what the end of a handshake means is said in `handshake`.
 """
 
+import contextlib
 from typing import Final
 from uuid import uuid4
 
@@ -47,6 +48,7 @@ class Link:
     def __init__(self, context: Context, kind: int, url: str, key: Key | None) -> None:
         self._context = context
         self._url = url
+        self._key = key
         self._handshake = Handshake(url, key)
         self._knock: Link | None = None
         self._monitor: Socket | None = None
@@ -70,6 +72,10 @@ class Link:
         handshake = self._handshake
         for outcome in self._outcomes():
             handshake.saw(outcome)
+            if outcome is Outcome.AGREED and self._key is None:
+                # What may become of the connection later, the next one will tell; and a program may
+                # have many, each of which costs two sockets for as long as it is watched.
+                self._close_monitor()
         if self._knock is not None:
             for outcome in self._knock._outcomes():  # noqa: SLF001 - another one of its kind
                 handshake.saw_knock(outcome)
@@ -82,9 +88,17 @@ class Link:
     def close(self) -> None:
         """Close it at once. May be repeated."""
         self._hush()
+        self._close_monitor()
         self.socket.close(linger=0)
+
+    def _close_monitor(self) -> None:
         if self._monitor is not None:
+            # First of all: where nobody listens any more, ZeroMQ's own thread would wait for ever to
+            # tell what it has to tell, and serve no socket of the whole program.
+            with contextlib.suppress(zmq.ZMQError):  # the context has ended
+                self.socket.disable_monitor()
             self._monitor.close(linger=0)
+            self._monitor = None
 
     def _hush(self) -> None:
         if self._knock is not None:
@@ -93,7 +107,7 @@ class Link:
 
     def _outcomes(self) -> list[Outcome]:
         outcomes: list[Outcome] = []
-        if self._monitor is None or self._monitor.closed:
+        if self._monitor is None:
             return outcomes
         while True:
             try:

@@ -1,8 +1,10 @@
 """Requests that cannot get stuck, addresses, and the bell: on real sockets."""
 
+import contextlib
 import gc
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -482,3 +484,28 @@ def test_a_bell_that_its_owner_forgot_is_closed() -> None:
 def test_a_socket_that_cannot_be_had_is_an_error(context: Context) -> None:
     with pytest.raises(zmq.ZMQError, match="Invalid argument"):
         Link(context, 999, "inproc://anywhere", None)
+
+
+def test_closing_links_in_the_midst_of_handshakes_holds_up_no_other_socket(
+    context: Context,
+) -> None:
+    """ZeroMQ's own thread tells of each handshake's end, and must never wait for who has left."""
+
+    def hang_up(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                listener.accept()[0].close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, serving(context, ANYWHERE) as server:
+        hanging_up = threading.Thread(target=hang_up, args=(listener,))
+        hanging_up.start()
+        url = f"tcp://127.0.0.1:{listener.getsockname()[1]}"
+        for number in range(200):
+            with closing(Link(context, zmq.SUB, url, None)) as link:
+                if number % 3:
+                    link.socket.poll(number % 4)
+        with closing(Link(context, zmq.REQ, address(server), None)) as link:
+            link.socket.send(b"still there?")
+            assert server.poll(MILLISECONDS)
+        listener.shutdown(socket.SHUT_RDWR)
+        hanging_up.join(PATIENCE)
