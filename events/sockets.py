@@ -24,6 +24,9 @@ HEARTBEAT_TIMEOUT: Final = 6_000
 """Milliseconds after which a connection that says nothing is given up by both ends, and sought
 anew by this one: TCP by itself would keep it for hours when a cable is pulled (half-open)."""
 
+HANDSHAKE_TIMEOUT: Final = 6_000
+"""Milliseconds in which both ends of a new connection have to introduce themselves."""
+
 
 class RequestSocket:
     """A REQ socket that cannot get stuck: asking again gives up on whatever was asked before.
@@ -133,7 +136,7 @@ def connect(context: Context, kind: int, url: str) -> Socket:
     socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_INTERVAL)
     socket.set(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT)
     socket.set(zmq.HEARTBEAT_TTL, HEARTBEAT_TIMEOUT)
-    socket.set(zmq.HANDSHAKE_IVL, HEARTBEAT_TIMEOUT)
+    socket.set(zmq.HANDSHAKE_IVL, HANDSHAKE_TIMEOUT)
     if kind == zmq.SUB:
         socket.set(zmq.SUBSCRIBE, b"")
     try:

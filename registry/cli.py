@@ -36,6 +36,7 @@ from ..subscribers.watch import Watcher
 from . import display
 from .announce import Announcement, announce
 from .demo import run_demo
+from .descriptors import raise_limit
 from .journal import Durability
 from .journal_cli import journal
 from .requester import query_devices, query_info
@@ -178,6 +179,7 @@ def serve(
         journal_path = default_journal(port)
     if journal_path is None:
         log.info("no journal is kept: a restart forgets everybody")
+    raise_limit()
     registry = DeviceRegistry(
         addr=bind,
         port=port,

@@ -8,7 +8,7 @@ read (P8, see `fairness`). An idle registry wakes up once a tick, or twice a sec
 devices.
 
 What becomes of a request is decided in `service`. Whatever happens there, exactly one reply goes
-out: a REP socket that owes one is stuck for good.
+out: a REQ socket that waits for one is stuck for good.
 """
 
 import threading
@@ -23,6 +23,7 @@ from ..events.records import StreamMessage
 from ..events.sockets import Socket, poll_timeout
 from .core import RegistryCore
 from .doorbell import Doorbell
+from .envelopes import receive, reply
 from .journal import Journal
 from .marker import Marker
 from .service import Service
@@ -45,7 +46,7 @@ class Loop:
     Args:
         core: Decides.
         journal: Keeps what has changed.
-        requests: A REP, bound.
+        requests: A ROUTER, bound.
         stream: An XPUB, bound.
         marker: Goes through `requests`.
         bell: Wakes it up; answered after each round.
@@ -120,11 +121,12 @@ class Loop:
         end = time.monotonic() + _BATCH_TIME
         for _ in range(_BATCH):
             try:
-                frames = self._requests.recv_multipart(zmq.NOBLOCK)
+                envelope, frames = receive(self._requests)
             except zmq.Again:
                 return True
             now = time.monotonic()
-            self._requests.send(self._answer(frames, now))
+            if envelope:  # else it asks for no answer, and gets none
+                reply(self._requests, envelope, self._answer(frames, now))
             if now > end:
                 break
         return False
