@@ -1,4 +1,4 @@
-"""The bytes of ZMTP 3, ZeroMQ's protocol (rfc.zeromq.org/spec/23), to be right, or wrong, by hand."""
+"""The bytes of ZMTP 3, ZeroMQ's protocol (rfc.zeromq.org/spec/23), right or wrong, by hand."""
 
 import struct
 from collections.abc import Iterable
