@@ -6,6 +6,7 @@ attacks on a registry that runs.
 
 import argparse
 import json
+import logging
 import random
 import re
 import subprocess
@@ -111,6 +112,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2, help="processes at a time")
     parser.add_argument("--without-atheris", action="store_true", help="as where it is not there")
     options = parser.parse_args()
+    logging.getLogger("devicewatch").setLevel(logging.CRITICAL + 1)  # trouble is the point here
     chosen = options.target or [*TARGETS, WIRE]
     without = options.without_atheris or engine.atheris() is None
     if without:
