@@ -100,7 +100,8 @@ def explain(found: Outcome) -> str:
     return (
         f"\n{found.name}: what failed is in {found.found}\n{text[-3000:]}\n"
         f"The same again:    python -m tests.fuzz.corpus {found.name} {found.found}\n"
-        f"To make it a test: cp {found.found} {FINDINGS}/{found.name}/WHAT-IT-SHOWS.bin\n"
+        f"To make it a test: install -D -m 644 {found.found} "
+        f"{FINDINGS}/{found.name}/WHAT-IT-SHOWS.bin\n"
     )
 
 
