@@ -93,8 +93,8 @@ class Link:
 
     def _close_monitor(self) -> None:
         if self._monitor is not None:
-            # First of all: where nobody listens any more, ZeroMQ's own thread would wait for ever to
-            # tell what it has to tell, and serve no socket of the whole program.
+            # First of all: where nobody listens any more, ZeroMQ's own thread would wait for ever
+            # to tell what it has to tell, and serve no socket of the whole program.
             with contextlib.suppress(zmq.ZMQError):  # the context has ended
                 self.socket.disable_monitor()
             self._monitor.close(linger=0)

@@ -26,6 +26,9 @@ HEARTBEAT_TIMEOUT: Final = 6_000
 """Milliseconds after which a connection that says nothing is given up by both ends, and sought
 anew by this one: TCP by itself would keep it for hours when a cable is pulled (half-open)."""
 
+HANDSHAKE_TIMEOUT: Final = 6_000
+"""Milliseconds in which both ends of a new connection have to introduce themselves."""
+
 
 def check_address(url: str) -> None:
     """See whether an address makes sense, as far as that shows without using it.
@@ -85,7 +88,7 @@ def new_socket(context: Context, kind: int, key: Key | None = None) -> Socket:
     socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_INTERVAL)
     socket.set(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT)
     socket.set(zmq.HEARTBEAT_TTL, HEARTBEAT_TIMEOUT)
-    socket.set(zmq.HANDSHAKE_IVL, HEARTBEAT_TIMEOUT)
+    socket.set(zmq.HANDSHAKE_IVL, HANDSHAKE_TIMEOUT)
     if key is not None and key.registry is not None:
         socket.set(zmq.CURVE_SERVERKEY, key.registry.encode())
         socket.set(zmq.CURVE_PUBLICKEY, key.public.encode())

@@ -31,7 +31,7 @@ class Marker:
 
     Args:
         context: ZeroMQ context to open sockets in.
-        inproc: Address at which the socket for requests, a REP, can be reached in `context`.
+        inproc: Address at which the socket for requests, a ROUTER, can be reached in `context`.
     """
 
     def __init__(self, context: Context, inproc: str) -> None:

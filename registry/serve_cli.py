@@ -25,6 +25,7 @@ from ..events.protocol import (
 )
 from . import display
 from .authorized import authorized_path, begin_list
+from .descriptors import raise_limit
 from .journal import Durability
 from .limits import KEYED, MAX_RATE, Limits
 from .options import Seconds, authorized_option
@@ -160,6 +161,7 @@ def serve(
         authorized = authorized_path()
         begin_list(authorized)
     usual = KEYED if curve else Limits()
+    raise_limit()
     registry = DeviceRegistry(
         addr=bind,
         port=port,

@@ -1,4 +1,4 @@
-"""The registry on its sockets: a REP for requests, an XPUB for the event stream, one thread.
+"""The registry on its sockets: a ROUTER for requests, an XPUB for the event stream, one thread.
 
 The stream's socket is an XPUB, a PUB that hears of its subscribers, so that each can be greeted
 with a tick: a new watcher then knows that its subscription has arrived, and waits no longer.
@@ -27,7 +27,7 @@ from ..events.protocol import (
     DEFAULT_TICK_INTERVAL,
     MAX_FRAME_BYTES,
 )
-from ..events.sockets import Context, Socket
+from ..events.sockets import HANDSHAKE_TIMEOUT, Context, Socket
 from ..subscribers.callbacks import CallbackAdapter, DeviceCallback
 from .authorized import AuthorizedKeys, authorized_path
 from .core import CoreSettings, RegistryCore
@@ -51,6 +51,10 @@ _KEEPALIVE: Final = {
 
 Not by ZeroMQ's own heartbeats: programs in the field may be too old to answer them.
 """
+
+_LONGEST_SUBSCRIPTION: Final = 4_096
+"""Bytes of a frame that a subscriber may send. Topics have a few; ZeroMQ takes some fifty bytes of
+memory for each byte of one, and the registry's own thread is held up while it enters them."""
 
 _LINGER: Final = 200
 """Milliseconds that the last replies and the `bye` are given to get out when all is over."""
@@ -227,7 +231,7 @@ class DeviceRegistry(threading.Thread):
                 authorized = AuthorizedKeys(self._authorized)
                 self._gate = Gate(self._zmq_context, self._key, authorized)
                 undo.callback(self._gate.close)
-            requests = self._listen(zmq.REP, self._ports[0], self._inproc[0])
+            requests = self._listen(zmq.ROUTER, self._ports[0], self._inproc[0])
             undo.callback(_discard, requests, self._inproc[0])
             stream = self._listen(zmq.XPUB, self._ports[1], self._inproc[1])
             undo.callback(_discard, stream, self._inproc[1])
@@ -314,7 +318,11 @@ class DeviceRegistry(threading.Thread):
             )  # ZeroMQ reads 80x as 80
         socket = self._zmq_context.socket(kind)
         socket.linger = _LINGER
-        socket.set(zmq.MAXMSGSIZE, MAX_FRAME_BYTES)
+        largest = _LONGEST_SUBSCRIPTION if kind == zmq.XPUB else MAX_FRAME_BYTES
+        socket.set(zmq.MAXMSGSIZE, largest)
+        # Each connection takes a file descriptor, and where there are none left nobody can connect.
+        # Those who say nothing would by default keep theirs for half a minute.
+        socket.set(zmq.HANDSHAKE_IVL, HANDSHAKE_TIMEOUT)
         socket.set(zmq.SNDHWM, _SEND_QUEUE)
         socket.set(zmq.AFFINITY, ONE_IO_THREAD)
         for option, value in _KEEPALIVE.items():

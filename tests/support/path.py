@@ -49,7 +49,7 @@ class Connection:
 
 
 class FairQueue:
-    """The connections of a REP socket, in the order of their turns."""
+    """The connections of a ROUTER socket, in the order of their turns."""
 
     def __init__(self) -> None:
         self._ring: list[Connection] = []
@@ -124,7 +124,7 @@ class World:
             "has_slept": True,
             "bell": mock.Mock(),
             "gate": None,
-            "tells_peers_apart": False,
+            "whose": None,
             "service": Service(self.core, MemoryJournal(), self._loop._publish),
         }.items():
             setattr(self._loop, f"_{name}", value)
@@ -218,8 +218,18 @@ class _Requests:
     def __init__(self, world: World, random: Random) -> None:
         self._world, self._random = world, random
         self._asking = Connection()
+        self._frames: deque[bytes] = deque()  # what is left of a message
 
-    def recv_multipart(self, flags: int) -> list[bytes]:
+    def get(self, option: int) -> int:
+        assert option == zmq.RCVMORE
+        return int(bool(self._frames))
+
+    def recv(self, flags: int = 0) -> bytes:
+        if not self._frames:
+            self._frames.extend((b"its way back", b"", self._next_request()))
+        return self._frames.popleft()
+
+    def _next_request(self) -> bytes:
         world = self._world
         world.let_pass(self._random.choice((STEP, STEP, 0.002)))
         world.may_stop()
@@ -230,10 +240,10 @@ class _Requests:
         if found is None:
             raise zmq.Again
         self._asking, request = found
-        return [request]
+        return request
 
-    def send(self, reply: bytes) -> None:
-        if reply:
+    def send(self, reply: bytes, flags: int = 0) -> None:
+        if reply and not flags:
             self._asking.answered(json.loads(reply))
 
 
