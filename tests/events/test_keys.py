@@ -222,7 +222,7 @@ def test_a_file_that_cannot_be_written_leaves_nothing_behind(
 @pytest.mark.parametrize("below", ["camera.key", "deeper/camera.key"])
 def test_a_file_is_no_folder_for_keys(tmp_path: Path, below: str) -> None:
     written(tmp_path / "file", "")
-    with pytest.raises(KeyFileError, match="cannot be written: [Nn]ot"):
+    with pytest.raises(KeyFileError, match=r"cannot be written: [Nn]ot"):
         CLIENT.save(tmp_path / "file" / below)
 
 
