@@ -97,7 +97,8 @@ def test_who_agrees_while_somebody_knocks_is_in_doubt_no_more() -> None:
 
 
 def test_a_tunnel_without_an_end_hangs_up_on_all() -> None:
-    handshake = seen(KEY, *[HUNG_UP, (KNOCK, HUNG_UP)] * 20)
+    steps: list[Step] = [HUNG_UP, (KNOCK, HUNG_UP)]
+    handshake = seen(KEY, *steps * 20)
     assert handshake.refusal is None
     assert handshake.in_doubt
 

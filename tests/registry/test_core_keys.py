@@ -1,6 +1,4 @@
-"""The core of a registry with keys: who may do what, and what becomes of those who no longer may."""
-
-from collections.abc import Iterator
+"""The core of a registry with keys: who may do what, and what becomes of who no longer may."""
 
 import pytest
 
@@ -92,7 +90,7 @@ class Keyed:
 
 
 @pytest.fixture
-def keyed() -> Iterator[Keyed]:
+def keyed() -> Keyed:
     return Keyed()
 
 

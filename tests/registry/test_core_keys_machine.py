@@ -1,8 +1,8 @@
 """The core of a registry with keys beside a naive model, whatever peers, their grants and time do.
 
 As in `test_core_machine`, whose model of names and registrations this shares, there are few names
-and addresses. There are few keys as well, and everybody knows everybody's uuid and instance, so that
-each is in the others' way all the time; and each may lose its rights at any moment.
+and addresses. There are few keys as well, and everybody knows everybody's uuid and instance, so
+that each is in the others' way all the time; and each may lose its rights at any moment.
 """
 
 from fnmatch import fnmatchcase
