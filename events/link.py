@@ -3,6 +3,7 @@
 Nothing in this file knows the protocol; what the end of a handshake means is said in `handshake`.
 """
 
+import contextlib
 from typing import Final
 from uuid import uuid4
 
@@ -73,18 +74,35 @@ class Link:
         if self._knock is not None:
             for outcome in self._knock._outcomes():  # noqa: SLF001 - another one of its kind
                 handshake.saw_knock(outcome)
-        if handshake.in_doubt and self._knock is None:
-            self._knock = Link(self._context, zmq.REQ, self._url, None)
-        elif not handshake.in_doubt:
+        if not handshake.in_doubt:
             self._hush()
+        elif self._knock is None and not self.socket.closed:
+            self._knock = self._new_knock()
         return handshake.refusal
+
+    def _new_knock(self) -> "Link | None":
+        try:
+            return Link(self._context, zmq.REQ, self._url, None)
+        except zmq.ContextTerminated:
+            raise
+        except zmq.ZMQError:  # a lack of file descriptors, say: it may pass
+            return None
 
     def close(self) -> None:
         """Close it at once. May be repeated."""
         self._hush()
+        if self._monitor is not None and not self.socket.closed:
+            # First of all: with nobody there to read what it has to tell of this socket, ZeroMQ's
+            # thread would wait for ever, and with it all sockets of the context.
+            with contextlib.suppress(zmq.ZMQError):  # it is being terminated
+                self.socket.disable_monitor()
         self.socket.close(linger=0)
         if self._monitor is not None:
             self._monitor.close(linger=0)
+
+    def __del__(self) -> None:
+        if hasattr(self, "socket"):  # else the constructor failed
+            self.close()  # in its order, see there
 
     def _hush(self) -> None:
         if self._knock is not None:
