@@ -356,24 +356,25 @@ class KeyedCoreBesideAModel(RuleBasedStateMachine):
 
     @rule(kept=st.sampled_from([True, True, False]))
     def leases_end(self, kept: bool) -> None:
-        due = [held for held in self._present if held.deadline <= self._now]
-        events = self._core.expire(self._now)
-        assert sorted((event.device.name, getattr(event, "reason", None)) for event in events) == (
-            sorted(
-                (held.device.name, Reason.EXPIRED if self._may_stay(held) else Reason.REVOKED)
-                for held in due
-            )
-        )
-        change = self._core.change
-        assert (change is not None) == bool(due)
-        if not kept:
-            self._core.revert()
-            for held in due:
-                held.deadline = self._now + RETRY
-                self._retried.add(held.uuid)
-        elif change is not None:
-            self._journal.append(change)
-            self._present = [held for held in self._present if held not in due]
+        while events := self._core.expire(self._now):  # those that are proven come first
+            change = self._core.change
+            assert change is not None
+            gone = [held for held in self._present if held.device in [e.device for e in events]]
+            assert all(held.deadline <= self._now for held in gone)
+            assert {event.device.name: getattr(event, "reason", None) for event in events} == {
+                held.device.name: Reason.EXPIRED if self._may_stay(held) else Reason.REVOKED
+                for held in gone
+            }
+            if kept:
+                self._journal.append(change)
+                self._leave(gone, Reason.EXPIRED)
+            else:
+                self._core.revert()
+                for held in gone:
+                    held.deadline = self._now + RETRY
+                    self._retried.add(held.uuid)
+        assert self._core.change is None
+        assert not any(held.deadline <= self._now for held in self._present)
 
     @rule(closed=st.booleans())
     def the_registry_starts_again(self, closed: bool) -> None:
