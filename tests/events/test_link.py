@@ -242,7 +242,7 @@ def test_closing_leaves_the_context_at_work(
     context: Context, tunnel: Tunnel, dropped: bool
 ) -> None:
     """A thread of ZeroMQ's that could not tell what happens to a link would wait for ever."""
-    for _ in range(3):
+    for _ in range(2):
         link = _while_knocking(tunnel, context)
         if not dropped:
             link.close()

@@ -417,6 +417,6 @@ class KeyedCoreBesideAModel(RuleBasedStateMachine):
 
 
 KeyedCoreBesideAModel.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None
+    max_examples=50, stateful_step_count=40, deadline=None
 )
 test_the_core_with_keys_does_what_the_model_does = KeyedCoreBesideAModel.TestCase
