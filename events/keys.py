@@ -162,6 +162,8 @@ class Key:
             why = f"{missing} is missing"
         except (ValueError, msgspec.ValidationError) as error:
             why = str(error)
+        except RecursionError:
+            why = "it is nested too deeply"
         raise KeyFileError(f"{path} is no key of devicewatch: {why}")
 
     def save(self, path: Path) -> None:
@@ -173,20 +175,42 @@ class Key:
         text = _FILE.format(public=self.public, secret=self.secret)
         if self.registry is not None:
             text += _REGISTRY.format(registry=self.registry)
+        if os.path.lexists(path):
+            raise _is_there_already(path)
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(number, "w") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
+            _write_new(path, text)
         except FileExistsError:
-            raise KeyFileError(
-                f"there is a key {path} already, and it is not replaced: whoever knows it would "
-                "know the new one no more. Remove it first, or choose another name"
-            ) from None
+            if os.path.lexists(path):  # as somebody else was quicker
+                raise _is_there_already(path) from None
+            raise KeyFileError(f"the key {path} cannot be written: not in a folder") from None
         except OSError as error:
             raise KeyFileError(f"the key {path} cannot be written: {error.strerror}") from None
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Write a new file, for its owner's eyes only, whole or not at all.
+
+    Raises:
+        OSError: It cannot be written; FileExistsError: there is one already.
+    """
+    number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(number, "w") as file:
+            os.fchmod(number, 0o600)  # a umask may have taken the owner's own rights away
+            file.write(text)
+            file.flush()
+            os.fsync(number)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def _is_there_already(path: Path) -> KeyFileError:
+    return KeyFileError(
+        f"there is a key {path} already, and it is not replaced: whoever knows it would know the "
+        "new one no more. Remove it first, or choose another name"
+    )
 
 
 def check_key(key: Key | None) -> None:

@@ -79,11 +79,19 @@ class Link:
         if self._knock is not None:
             for outcome in self._knock._outcomes():  # noqa: SLF001 - another one of its kind
                 handshake.saw_knock(outcome)
-        if handshake.in_doubt and self._knock is None:
-            self._knock = Link(self._context, zmq.REQ, self._url, None)
-        elif not handshake.in_doubt:
+        if not handshake.in_doubt:
             self._hush()
+        elif self._knock is None and not self.socket.closed:
+            self._knock = self._new_knock()
         return handshake.refusal
+
+    def _new_knock(self) -> "Link | None":
+        try:
+            return Link(self._context, zmq.REQ, self._url, None)
+        except zmq.ContextTerminated:
+            raise
+        except zmq.ZMQError:  # a lack of file descriptors, say: it may pass
+            return None
 
     def close(self) -> None:
         """Close it at once. May be repeated."""
@@ -96,9 +104,14 @@ class Link:
             # First of all: where nobody listens any more, ZeroMQ's own thread would wait for ever
             # to tell what it has to tell, and serve no socket of the whole program.
             with contextlib.suppress(zmq.ZMQError):  # the context has ended
-                self.socket.disable_monitor()
+                if not self.socket.closed:
+                    self.socket.disable_monitor()
             self._monitor.close(linger=0)
             self._monitor = None
+
+    def __del__(self) -> None:
+        if hasattr(self, "socket"):  # else the constructor failed
+            self.close()  # in its order, see there
 
     def _hush(self) -> None:
         if self._knock is not None:

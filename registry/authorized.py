@@ -22,6 +22,9 @@ the same for two looks: an editor may empty a file before it writes the new text
 
 _LONGEST: Final = 16 * 1024 * 1024
 
+_ENCODING: Final = "utf-8-sig"
+"""UTF-8, and the mark with which some editors begin a file in it is none of the text."""
+
 _Signature: TypeAlias = tuple[int, int, int]
 
 log = get_logger(__name__)
@@ -73,7 +76,7 @@ class AuthorizedKeys:
                 f"in it, then `chmod go-w {self.path}`"
             )
         try:
-            return parse_grants(text.decode())
+            return parse_grants(text.decode(_ENCODING))
         except ValueError as error:
             raise KeyFileError(f"{self.path}: {error}") from None
 
@@ -82,23 +85,33 @@ class AuthorizedKeys:
         if now < self.next_look:
             return None
         self.next_look = now + LOOK
-        try:
-            found: _Signature | None = _signature(self.path.stat())
-        except OSError:
-            found = None
+        before, found = self._read, self._find()
         settled, self._last = found == self._last, found
-        if found == self._read or not settled:
+        if found == before or not settled:
             return None
         self._read = found
+        grants, why = None, ""
         try:
-            return self.load()
+            grants = self.load()
         except KeyFileError as error:
-            log.error("the list of keys cannot be used; what it said before counts", why=str(error))
+            why = str(error)
+        if self._find() != found:  # changed just while it was read: it has not settled at all
+            self._read = before
+            return None
+        if why:
+            log.error("the list of keys cannot be used; what it said before counts", why=why)
+        return grants
+
+    def _find(self) -> _Signature | None:
+        try:
+            return _signature(self.path.stat())
+        except OSError:
             return None
 
 
 def _signature(status: os.stat_result) -> _Signature:
-    return status.st_mtime_ns, status.st_size, status.st_ino
+    # Not the time of the last change to what is in it: who may write it counts as well.
+    return status.st_ctime_ns, status.st_size, status.st_ino
 
 
 # --- editing it ----------------------------------------------------------------------------------
@@ -167,7 +180,7 @@ def _public(line: str) -> str | None:
 
 def _lines(path: Path) -> list[str]:
     try:
-        text = path.read_text()
+        text = path.read_text(_ENCODING)
     except FileNotFoundError:
         return HEADER.splitlines()
     except (OSError, ValueError) as error:
@@ -183,12 +196,13 @@ def _replace(path: Path, lines: list[str]) -> None:
     """Write the file anew, in one step: the registry may read it at any moment."""
     path = path.resolve()
     try:
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-            temporary = Path(file.name)
-            file.write("\n".join([*lines, ""]))
-            file.flush()
-            os.fsync(file.fileno())
+        number, name = tempfile.mkstemp(prefix=path.name, dir=path.parent)
+        temporary = Path(name)
         try:
+            with os.fdopen(number, "w", encoding="utf-8") as file:
+                file.write("\n".join([*lines, ""]))
+                file.flush()
+                os.fsync(number)
             _take_over(path, temporary)
             temporary.replace(path)
         finally:

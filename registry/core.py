@@ -187,14 +187,23 @@ class RegistryCore:
     def authorize(self, grants: Grants | None, now: float) -> None:
         """Say which keys are let in from now on, and what they allow; None is everybody, all.
 
-        Registrations that this does not allow end, with the reason `revoked`.
+        Registrations that this does not allow any more end, with the reason `revoked`.
         """
-        before, self._authority.grants = self._authority.grants, grants
-        for peer, registrations in self._registrations.by_peer.items():
-            if before is None or grants is None or before.get(peer) != grants.get(peer):
-                for registration in registrations.values():
-                    if not self._authority.may_stay(registration):
-                        self._leases.set(registration.uuid, 0.0, now)
+        authority = self._authority
+        before = authority.grants
+        changed = [
+            (registration, authority.may_stay(registration))
+            for peer, registrations in self._registrations.by_peer.items()
+            if before is None or grants is None or before.get(peer) != grants.get(peer)
+            for registration in registrations.values()
+        ]
+        authority.grants = grants
+        for registration, was_allowed in changed:
+            allowed = authority.may_stay(registration)
+            if allowed != was_allowed:
+                # One that was revoked, and is still here, begins anew where it is given back.
+                seconds = registration.lease if allowed else 0.0
+                self._leases.set(registration.uuid, seconds, now)
 
     @property
     def devices(self) -> dict[str, Device]:

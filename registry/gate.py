@@ -149,7 +149,7 @@ class Gate:
         """Cut all connections but those known to be of keys that are let in."""
         cut = 0
         for number in _open_files():
-            with _connection(number) as connection:
+            with _connection(number) as connection, contextlib.suppress(OSError):  # it is gone now
                 if connection is None or connection.getsockname()[1] not in self._ports:
                     continue
                 public, other_end = self._seen.get(str(number), ("", None))
@@ -190,11 +190,16 @@ def _connection(number: int) -> Iterator[_socket.socket | None]:
     if connection is None:
         yield None
         return
-    with connection, contextlib.suppress(OSError):  # it may be gone already
+    with connection:
+        yield connection if _is_connected(connection) else None
+
+
+def _is_connected(connection: _socket.socket) -> bool:
+    try:
         connection.getpeername()
-        yield connection
-        return
-    yield None
+    except OSError:  # it listens, or is gone already
+        return False
+    return True
 
 
 def _duplicate(number: int) -> _socket.socket | None:
@@ -214,5 +219,6 @@ def _duplicate(number: int) -> _socket.socket | None:
 
 
 def _other_end(number: int) -> object:
-    with _connection(number) as connection:
+    with _connection(number) as connection, contextlib.suppress(OSError):  # it is gone now
         return None if connection is None else connection.getpeername()
+    return None

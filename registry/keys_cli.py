@@ -13,7 +13,7 @@ from .options import authorized_option
 from .security import Grant
 
 
-class _PublicKey(click.ParamType[str]):
+class _PublicKey(click.types.StringParamType):
     name = "key"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
@@ -41,9 +41,10 @@ def keys() -> None:
     help="Public key of the registry that it is for; that shows it at its start.",
 )
 def new(name: str, registry: str | None) -> None:
-    """Make a key pair called NAME, for one program; or at the path NAME.
+    """Make a key pair for one program.
 
-    Only you can read the file. An existing one is not replaced.
+    It is called NAME; where that is a path, such as ./camera.key, it is put there. Only you can
+    read the file. An existing one is not replaced.
     """
     path = key_path(name)
     key = Key.new(registry)
@@ -61,9 +62,9 @@ def new(name: str, registry: str | None) -> None:
 @click.argument("name", required=False)
 @authorized_option
 def show(name: str | None, authorized: Path | None) -> None:
-    """Show the key NAME, or all keys that you have and those that are let in.
+    """Show the key NAME, or all that there is.
 
-    Secrets are not shown.
+    Without NAME that is the keys that you have and those that are let in. Secrets are not shown.
     """
     if name is not None:
         _print_key(name)

@@ -10,17 +10,21 @@ from ..events.keys import Key
 from ..events.protocol import DEFAULT_REGISTRY, KEY_VARIABLE, REGISTRY_VARIABLE
 
 
-class Seconds(click.FloatRange):
-    """A range of seconds; neither "nan" nor "inf" is in any."""
+class Number(click.FloatRange):
+    """A range of numbers; neither "nan" nor "inf" is in any."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """Read it."""
-        seconds: float = super().convert(value, param, ctx)
-        if not math.isfinite(seconds):
-            self.fail(f"{value} is no number of seconds", param, ctx)
-        return seconds
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is no number", param, ctx)
+        return number
+
+
+class Seconds(Number):
+    """A range of seconds."""
 
 
 registry_option = click.option(

@@ -28,7 +28,7 @@ from .authorized import authorized_path, begin_list
 from .descriptors import raise_limit
 from .journal import Durability
 from .limits import KEYED, MAX_RATE, Limits
-from .options import Seconds, authorized_option
+from .options import Number, Seconds, authorized_option
 from .server import DeviceRegistry
 from .service_manager import ServiceManager
 from .signals import Signals
@@ -120,7 +120,7 @@ log = get_logger(__name__)
 @click.option(
     "--requests-per-peer",
     metavar="N",
-    type=click.FloatRange(1, MAX_RATE),
+    type=Number(1, MAX_RATE),
     help="Requests per second to answer one key or address. Renewals are not counted.  "
     f"[default: {DEFAULT_REQUESTS_PER_KEY:g} with --curve, or any number]",
 )

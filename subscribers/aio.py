@@ -286,12 +286,16 @@ class AsyncWatcher:
     async def _wait(self) -> bool:
         """Wait until the task has done something; False once the watcher is closed."""
         self._start()
+        self._raise_refusal()  # it may have come while nobody waited
         if not self.closed:
             self._news.clear()
             await self._news.wait()
-            if (refusal := self._mirror.take_refusal()) is not None:
-                raise refusal
+            self._raise_refusal()
         return not self.closed
+
+    def _raise_refusal(self) -> None:
+        if (refusal := self._mirror.take_refusal()) is not None:
+            raise refusal
 
     # --- the task -----------------------------------------------------------------------------
 

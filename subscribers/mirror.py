@@ -396,6 +396,7 @@ class Mirror:
     def _go_live(self, now: float) -> None:
         self.phase = Phase.LIVE
         self.trouble = ""
+        self._refusal = None
         self._inquiry.failures = 0
         self._inquiry.cancel()
         self._heard.forget()

@@ -11,7 +11,16 @@ from collections.abc import Iterator
 from itertools import count
 from typing import ClassVar, Final
 
-from devicewatch.events.codec import decode_reply, decode_request, encode_event, encode_request
+import attrs
+import msgspec
+
+from devicewatch.events.codec import (
+    decode_reply,
+    decode_request,
+    encode_event,
+    encode_request,
+    request_name,
+)
 from devicewatch.events.errors import JournalError, MessageError
 from devicewatch.events.messages import (
     Ack,
@@ -230,7 +239,12 @@ class CorePlay:
     # --- what comes of it ---------------------------------------------------------------------
 
     def _ask(self, request: Request) -> Reply:
-        return self._send([encode_request(request)])
+        try:
+            frame = encode_request(request)
+        except MessageError:  # its text does not print; the registry has to say so as well
+            payload = attrs.asdict(request)
+            frame = msgspec.json.encode({"event": request_name(request), "payload": payload})
+        return self._send([frame])
 
     def _send(self, frames: list[bytes]) -> Reply:
         """One reply to each, which the one who asked can read and which fits what was asked."""

@@ -208,3 +208,38 @@ def test_bad_requests_are_answered(world: World) -> None:
     reply = decode_reply([world.service.answer([b"no JSON"], 0.0)])
     assert isinstance(reply, ErrorReply)
     assert reply.code == "MALFORMED"
+
+
+# --- the log -------------------------------------------------------------------------------------
+
+
+def test_what_is_refused_is_logged_now_and_then(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.core.authorize({}, 0.0)
+    request = [encode_request(Info())]
+    for second in range(15):
+        world.service.answer(request, float(second), "camera")
+    world.service.answer(request, 15.0, "arm")
+    refusals = [record.__dict__ for record in caplog.records]
+    assert [record["times"] for record in refusals] == [1, 10, 1]
+    assert [record["peer"] for record in refusals] == ["camera", "camera", "arm"]
+    assert {record["code"] for record in refusals} == {"FORBIDDEN"}
+    assert all("was revoked" in record["why"] for record in refusals)
+
+
+def test_bad_requests_are_logged_now_and_then(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(5):
+        world.service.answer([b"no JSON"], 0.0)
+    world.service.answer([b"no JSON"], 0.0, "10.0.0.5")
+    assert [record.__dict__["peer"] for record in caplog.records] == ["unknown", "10.0.0.5"]
+
+
+def test_what_may_be_refused_every_day_is_not_logged(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world.register()
+    assert isinstance(world.ask(Register("camera", "tcp://a", "x", displace=False)), ErrorReply)
+    assert not caplog.records

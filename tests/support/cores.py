@@ -87,3 +87,23 @@ def summary(events: list[Event]) -> list[tuple[str, str, str | None]]:
 def greeting(core: RegistryCore, now: float = 0.0) -> Tick:
     """The tick that greets whoever subscribes now."""
     return Tick(core.epoch, core.seq, now)
+
+
+def whole_state(core: RegistryCore) -> dict[str, object]:
+    """All that a request could change, to be compared; but for what only counts."""
+    held = core._registrations
+    return {
+        "seq": core.seq,
+        "change": core.change,
+        "registrations": {
+            uuid: (registration.device, registration.lease, registration.request, registration.peer)
+            for uuid, registration in held.by_uuid.items()
+        },
+        "names": {name: registration.uuid for name, registration in held.by_name.items()},
+        "addresses": {addr: registration.uuid for addr, registration in held.by_addr.items()},
+        "peers": {peer: set(registrations) for peer, registrations in held.by_peer.items()},
+        "pages": [registration.uuid for registration in held._by_revision.values()],
+        "numbers": dict(held._numbered._bitmaps),
+        "leases": dict(core._leases._leases._deadlines),
+        "history": list(core._ledger.history._ring),
+    }
