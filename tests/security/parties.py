@@ -3,14 +3,17 @@
 Nothing here uses our own clients: plain sockets, and JSON by hand, hide nothing.
 """
 
+import contextlib
 import json
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
+from uuid import uuid4
 
 import attrs
 import zmq
@@ -32,6 +35,9 @@ NOT_LET_IN: Final = (
 )
 CUT: Final = zmq.EVENT_DISCONNECTED
 
+_ESTABLISHED: Final = "01"
+"""In /proc/net/tcp."""
+
 MS: Final = int(PATIENCE * 1000)
 
 
@@ -46,6 +52,12 @@ class Pair:
     def new(cls) -> Self:
         public, secret = zmq.curve_keypair()
         return cls(public.decode(), secret.decode())
+
+    def file(self, folder: Path, registry: str | None = None) -> str:
+        """A new file of it, for a command, that may say which registry it is for."""
+        path = folder / f"{uuid4()}.key"
+        Key(self.public, self.secret, registry).save(path)
+        return str(path)
 
 
 class KeyedRegistry(RegistryProcess):
@@ -70,10 +82,26 @@ class KeyedRegistry(RegistryProcess):
         self.key = self.command.next_line().rpartition(" ")[2]  # its public key is KEY
 
     def let_in(self, *lines: str) -> None:
-        """Add lines to the list, as an editor would; for before it starts."""
+        """Add lines to the list."""
+        old = self.authorized.read_text() if self.authorized.exists() else ""
+        self.rewrite(old + "".join(f"{line}\n" for line in lines))
+
+    def strike_out(self, public: str) -> None:
+        """Take the line of a key out of the list."""
+        lines = self.authorized.read_text().splitlines(keepends=True)
+        self.rewrite("".join(line for line in lines if public not in line))
+
+    def rewrite(self, text: str) -> None:
+        """Write the list anew, as an editor does."""
         self.authorized.parent.mkdir(parents=True, exist_ok=True)
-        with self.authorized.open("a") as file:
-            file.writelines(f"{line}\n" for line in lines)
+        draft = self.authorized.with_name("draft")
+        draft.write_text(text)
+        draft.replace(self.authorized)
+
+    @property
+    def seconds_since_change(self) -> float:
+        """How long ago the list was changed."""
+        return time.time() - self.authorized.stat().st_mtime
 
     @property
     def log(self) -> str:
@@ -109,12 +137,21 @@ class Wire:
         self.socket.connect(url)
 
     def until(self, events: int) -> int:
-        """Wait until its connection meets one of these ends, and say which."""
-        while self._monitor.poll(MS):
+        """Wait until something of this kind happens to its connection, and say what."""
+        event = self._next(events, MS)
+        assert event, "nothing becomes of the connection"
+        return event
+
+    def has_met(self, events: int) -> bool:
+        """Whether something of this kind has happened since the last time that was asked."""
+        return self._next(events, 0) != 0
+
+    def _next(self, events: int, timeout: int) -> int:
+        while self._monitor.poll(timeout):
             event: int = parse_monitor_message(self._monitor.recv_multipart())["event"]
             if event & events:
                 return event
-        raise AssertionError("nothing becomes of the connection")
+        return 0
 
     @property
     def is_let_in(self) -> bool:
@@ -152,11 +189,13 @@ class Wire:
 
     def event(self, **wanted: object) -> dict[str, Any]:
         """The next message of the event stream with these contents."""
+        deadline = time.monotonic() + PATIENCE
         while True:
             message = self.message()
-            device = message.get("device", {})
-            if all((message | {"name": device.get("name")}).get(k) == wanted[k] for k in wanted):
+            found = message | {"name": message.get("device", {}).get("name")}
+            if all(found.get(key) == value for key, value in wanted.items()):
                 return message
+            assert time.monotonic() < deadline, f"no such event: {wanted}"
 
     def close(self) -> None:
         self.socket.disable_monitor()
@@ -187,13 +226,37 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def keys(*arguments: str) -> float:
-    """Run `devicewatch keys`, and give the time at which it had done its work, at the latest."""
+def keys(*arguments: str) -> str:
+    """Run `devicewatch keys`, in a process of its own, and give what it prints."""
     result = run("keys", *arguments)
     assert result.returncode == 0, result.stderr
-    return time.monotonic()
+    return result.stdout
 
 
 def logged(command: RunningCommand) -> str:
     """What a command has written to its log, as far as that has been read."""
     return "".join(command.errors)
+
+
+def connections(command: RunningCommand) -> set[str]:
+    """The TCP connections that a process has, each by its two ends, as the kernel shows them."""
+    process = Path("/proc") / str(command.process.pid)
+    inodes = set()
+    for entry in (process / "fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            inodes.add(str(entry.readlink()))
+    rows = [line.split() for line in (process / "net" / "tcp").read_text().splitlines()[1:]]
+    return {
+        f"{local} {remote}"
+        for _, local, remote, state, *_, inode in (row[:10] for row in rows)
+        if state == _ESTABLISHED and f"socket:[{inode}]" in inodes
+    }
+
+
+def secrets_in(journal: Path) -> set[str]:
+    """The uuids of those who are registered, and their instances: only a journal tells."""
+    with closing(sqlite3.connect(f"{journal.as_uri()}?mode=ro", uri=True)) as connection:
+        rows = connection.execute("SELECT record FROM registrations").fetchall()
+    records = [json.loads(record) for (record,) in rows]
+    secrets = {record["uuid"] for record in records}
+    return secrets | {record["request"].get("instance") or record["uuid"] for record in records}

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -91,7 +91,7 @@ class Scene:
         assert pair is not None
         return pair.public
 
-    def wire(self, kind: int, who: str) -> Any:
+    def wire(self, kind: int, who: str) -> AbstractContextManager[Wire]:
         url = self.registry.events_url if kind == zmq.SUB else self.registry.url
         return wire(self._context, kind, url, self.pairs[who], self.registry.key)
 
