@@ -1,7 +1,6 @@
 """What becomes of those whose key is taken away, and of those whose is not."""
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
