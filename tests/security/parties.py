@@ -5,12 +5,11 @@ Nothing here uses our own clients: plain sockets, and JSON by hand, hide nothing
 
 import contextlib
 import json
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 from uuid import uuid4
@@ -126,6 +125,7 @@ class Wire:
         self.socket = context.socket(kind)
         self.socket.linger = 0
         self.socket.rcvtimeo = MS
+        self.socket.set_hwm(0)
         if pair is not None:
             self.socket.set(zmq.CURVE_SERVERKEY, server.encode())
             self.socket.set(zmq.CURVE_PUBLICKEY, pair.public.encode())
@@ -251,12 +251,3 @@ def connections(command: RunningCommand) -> set[str]:
         for _, local, remote, state, *_, inode in (row[:10] for row in rows)
         if state == _ESTABLISHED and f"socket:[{inode}]" in inodes
     }
-
-
-def secrets_in(journal: Path) -> set[str]:
-    """The uuids of those who are registered, and their instances: only a journal tells."""
-    with closing(sqlite3.connect(f"{journal.as_uri()}?mode=ro", uri=True)) as connection:
-        rows = connection.execute("SELECT record FROM registrations").fetchall()
-    records = [json.loads(record) for (record,) in rows]
-    secrets = {record["uuid"] for record in records}
-    return secrets | {record["request"].get("instance") or record["uuid"] for record in records}
