@@ -5,7 +5,7 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -66,9 +66,11 @@ class Play:
             commands = self._commands_that_look()
             self._displace(announce)
             self._fill_up()
+            for name, process in commands.items():
+                self.session.say(name, *process.communicate(timeout=PATIENCE))
             self._revoke(watch)
             self._kill_and_start_again()
-            self._collect(commands)
+            self._collect()
             end_of_guest(self.session)
         return self.session
 
@@ -171,10 +173,8 @@ class Play:
             self.session.say("the stream", self._stream.event(event="added", name="cam-1"))
             self._note_stream()
 
-    def _collect(self, commands: Mapping[str, subprocess.Popen[str]]) -> None:
+    def _collect(self) -> None:
         self._look_from_outside()
-        for name, process in commands.items():
-            self.session.say(name, *process.communicate(timeout=PATIENCE))
         for name, command in self._commands.items() | {("serve", self._registry.command)}:
             command.end()
             self.session.say_all_of(name, command)

@@ -34,12 +34,14 @@ class Session:
     def leaks(self) -> list[str]:
         """Where a secret was said, in whatever form, and its beginning."""
         forms = {form: secret for secret in self.secrets for form in _forms(secret)}
-        return [
-            f"{source}: {secret[:4]}…"
-            for source, text in self.said.items()
-            for form, secret in forms.items()
-            if form in text
-        ]
+        return sorted(
+            {
+                f"{source}: {secret[:4]}…"
+                for source, text in self.said.items()
+                for form, secret in forms.items()
+                if form in text
+            }
+        )
 
 
 def _forms(secret: str) -> set[bytes]:
