@@ -7,9 +7,11 @@ monitor tells how each attempt has ended, but not always why:
   none, where one was given, shows that in its greeting, unless it has hung up before that was read.
 * A registry with another key than this one is for cannot read the first word it is sent, and hangs
   up. So does a tunnel whose other end is not there, and a registry that is just being stopped.
-  What it is shows when somebody else knocks: a second connection, which has no key and says
-  nothing. If the greeting asks that one for a key, and the next attempt with the key is hung up on
-  all the same, the registry's key is another.
+
+What it is shows when somebody else knocks: a second connection, which says nothing but that it is
+there, and waits for the greeting, so that nobody has a reason to hang up before that is read. If it
+asks for a key where none was given, or for none where one was, that is why. If it asks for a key,
+and the next attempt with the key is hung up on all the same, the registry's key is another.
 
 This is the pure part; `link` has the sockets.
 """
@@ -21,7 +23,7 @@ from .errors import AuthenticationError
 from .keys import Key, fingerprint
 
 HANG_UPS: Final = 2
-"""How often in a row a registry may hang up on a key before it is knocked at without one."""
+"""How often in a row a registry may hang up before it is knocked at."""
 
 
 class Outcome(enum.Enum):
@@ -47,7 +49,7 @@ class Handshake:
 
     Attributes:
         refusal: Why the two do not come together; None while they may.
-        in_doubt: Whether somebody without a key should knock.
+        in_doubt: Whether somebody should knock.
     """
 
     def __init__(self, url: str, key: Key | None) -> None:
@@ -56,7 +58,7 @@ class Handshake:
         self._url = url
         self._key = key
         self._hang_ups = 0
-        self._wants_keys = False  # as the one without a key was shown
+        self._wants_keys = False  # as the one who knocked was shown
 
     def saw(self, outcome: Outcome) -> None:
         """An attempt has ended."""
@@ -70,18 +72,23 @@ class Handshake:
                 self.refusal = self._keyless() if self._key else self._wanted()
             case Outcome.UNPROVEN:
                 self.refusal = self._another()
-            case Outcome.HUNG_UP if self._key is not None:
+            case _:  # it hung up
                 self._hang_ups += 1
                 if self._wants_keys:
                     self.refusal = self._another()
                 self.in_doubt = self._hang_ups >= HANG_UPS
 
     def saw_knock(self, outcome: Outcome) -> None:
-        """An attempt of the one without a key has ended."""
-        if outcome is Outcome.MISMATCH:
+        """The one who knocked was greeted: as one who needs a key, or as one who needs none."""
+        wants_keys = outcome is Outcome.MISMATCH
+        if wants_keys and self._key is not None:
             self._wants_keys = True
-        elif outcome is Outcome.AGREED:
+        elif wants_keys:
+            self.refusal = self._wanted()
+        elif self._key is not None:
             self.refusal = self._keyless()
+        else:  # then it was something else
+            self._hang_ups, self.in_doubt = 0, False
 
     # --- in words -----------------------------------------------------------------------------
 

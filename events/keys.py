@@ -28,6 +28,8 @@ _LENGTH: Final = 40
 _PLAIN: Final = frozenset(string.ascii_letters + string.digits + ".-:+=/@%")
 """What means nothing to a shell, so that a public key of ours can be pasted without quotes."""
 
+_NAME_WANTED: Final = "give it the name, or the file, that `devicewatch keys new` was told"
+
 _LONGEST_FILE: Final = 65_536
 """Bytes of a key's file that are looked at."""
 
@@ -145,9 +147,11 @@ class Key:
                 mode = os.fstat(file.fileno()).st_mode
                 text = file.read(_LONGEST_FILE)
         except FileNotFoundError:
-            raise KeyFileError(
-                f"there is no key {path}: `devicewatch keys new` makes one"
-            ) from None
+            if is_public_key(str(name)) or is_public_key(path.name.removesuffix(SUFFIX)):
+                why = f"what was given is a key itself, it seems: {_NAME_WANTED}"  # not to be shown
+            else:
+                why = f"there is no key {path}: `devicewatch keys new` makes one"
+            raise KeyFileError(why) from None
         except OSError as error:
             raise KeyFileError(f"the key {path} cannot be read: {error.strerror}") from None
         if stat.S_ISREG(mode) and mode & (stat.S_IRWXG | stat.S_IRWXO):
@@ -223,6 +227,8 @@ def check_key(key: Key | None) -> None:
     if key is None:
         return
     if not isinstance(key, Key):
+        if isinstance(key, str) and is_public_key(key):
+            raise TypeError(f"key is to be a Key, made by Key.load: {_NAME_WANTED}")
         raise TypeError(f"key is to be a Key; Key.load({key!r}) may give one")
     if key.registry is None:
         raise AuthenticationError(

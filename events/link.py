@@ -21,6 +21,14 @@ _UNPROVEN: Final = zmq.PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC
 _NOT_KNOWN: Final = 400
 """What a key that is not let in is told, in numbers of ZAP (https://rfc.zeromq.org/spec/27/)."""
 
+_SIGNATURE: Final = b"\xff" + bytes(8) + b"\x7f" + b"\x03"
+"""How every greeting begins, up to the version; the mechanism would be next but one."""
+
+_MECHANISM: Final = slice(12, 32)
+_GREETINGS: Final = {b"NULL": Outcome.AGREED, b"CURVE": Outcome.MISMATCH}
+_LONGEST_PART: Final = 64
+"""Bytes; whatever is longer is no greeting."""
+
 _WATCHED: Final = (
     zmq.EVENT_HANDSHAKE_SUCCEEDED
     | zmq.EVENT_HANDSHAKE_FAILED_AUTH
@@ -50,7 +58,7 @@ class Link:
         self._url = url
         self._key = key
         self._handshake = Handshake(url, key)
-        self._knock: Link | None = None
+        self._knock: _Knock | None = None
         self._monitor: Socket | None = None
         self.socket = new_socket(context, kind, key)
         try:
@@ -64,7 +72,7 @@ class Link:
     @property
     def monitors(self) -> list[Socket]:
         """Where something may arrive that `refusal` has to look at."""
-        knock = [] if self._knock is None else self._knock.monitors
+        knock = [] if self._knock is None else [self._knock.socket]
         return knock if self._monitor is None else [self._monitor, *knock]
 
     def refusal(self) -> AuthenticationError | None:
@@ -76,18 +84,19 @@ class Link:
                 # What may become of the connection later, the next one will tell; and a program may
                 # have many, each of which costs two sockets for as long as it is watched.
                 self._close_monitor()
-        if self._knock is not None:
-            for outcome in self._knock._outcomes():  # noqa: SLF001 - another one of its kind
-                handshake.saw_knock(outcome)
+        if self._knock is not None and (greeting := self._knock.outcome()) is not None:
+            handshake.saw_knock(greeting)
         if not handshake.in_doubt:
             self._hush()
         elif self._knock is None and not self.socket.closed:
             self._knock = self._new_knock()
         return handshake.refusal
 
-    def _new_knock(self) -> "Link | None":
+    def _new_knock(self) -> "_Knock | None":
+        if not self._url.startswith("tcp:"):
+            return None
         try:
-            return Link(self._context, zmq.REQ, self._url, None)
+            return _Knock(self._context, self._url)
         except zmq.ContextTerminated:
             raise
         except zmq.ZMQError:  # a lack of file descriptors, say: it may pass
@@ -115,7 +124,7 @@ class Link:
 
     def _hush(self) -> None:
         if self._knock is not None:
-            self._knock.close()
+            self._knock.socket.close(linger=0)
             self._knock = None
 
     def _outcomes(self) -> list[Outcome]:
@@ -129,6 +138,47 @@ class Link:
                 return outcomes
             message = parse_monitor_message(frames)
             outcomes.append(_outcome(message["event"], message["value"]))
+
+
+class _Knock:
+    """Finds out how a registry greets strangers, and says nothing to it.
+
+    Two ends that show each other their mechanisms at the same time, and differ, may both hang up
+    before they have read the other's. This one begins a greeting (https://rfc.zeromq.org/spec/23/),
+    and does not go on.
+
+    Attributes:
+        socket: Readable when `outcome` has something to do.
+    """
+
+    def __init__(self, context: Context, url: str) -> None:
+        self.socket = open_socket(context, zmq.STREAM)
+        self._greeting = b""
+        try:
+            connect(self.socket, url)
+        except BaseException:
+            self.socket.close(linger=0)
+            raise
+
+    def outcome(self) -> Outcome | None:
+        """`MISMATCH` if it asks for keys, `AGREED` if not; None as long as that is not known."""
+        while True:
+            try:
+                peer, data = self.socket.recv_multipart(zmq.NOBLOCK)
+                if not data:  # connected, or disconnected
+                    self._greeting = b""
+                    self.socket.send_multipart([peer, _SIGNATURE], zmq.NOBLOCK)
+            except zmq.ZMQError as error:
+                if error.errno == zmq.EAGAIN:
+                    return None
+                if error.errno == zmq.EHOSTUNREACH:  # disconnected
+                    continue
+                raise
+            self._greeting += data[:_LONGEST_PART]
+            if self._greeting[:1] == _SIGNATURE[:1] and len(self._greeting) >= _MECHANISM.stop:
+                mechanism, self._greeting = self._greeting[_MECHANISM].rstrip(b"\0"), b""
+                if mechanism in _GREETINGS:
+                    return _GREETINGS[mechanism]
 
 
 class RequestSocket:

@@ -86,9 +86,8 @@ def show(name: str | None, authorized: Path | None) -> None:
 
 
 def _print_key(name: str) -> None:
-    path = key_path(name)
-    key = Key.load(path)
-    click.echo(f"file         {printable(path)}")
+    key = Key.load(name)
+    click.echo(f"file         {printable(key_path(name))}")
     click.echo(f"public key   {key.public}")
     click.echo(f"fingerprint  {fingerprint(key.public)}")
     click.echo(f"registry     {key.registry or 'none: it is for a registry itself'}")

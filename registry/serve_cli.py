@@ -203,7 +203,7 @@ def _registry_key(name: str | None) -> Key:
     if name is None and not path.exists():
         Key.new().save(path)
         log.info("a key was made for this registry", file=str(path))
-    return Key.load(path)
+    return Key.load(name or _KEY_NAME)
 
 
 def default_journal(port: str) -> Path | None:

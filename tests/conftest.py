@@ -18,7 +18,7 @@ settings.register_profile(
 settings.load_profile("devicewatch")
 
 
-UNCOVERED = ("benchmarks", "faults", "fuzz", "proxy", "promises")
+UNCOVERED = ("benchmarks", "faults", "fuzz", "proxy", "promises", "security")
 """Folders of tests that take all parts together: measuring what they cover would take long. The
 coverage that must be whole is that of tests which are after something in particular."""
 

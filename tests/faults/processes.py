@@ -99,6 +99,11 @@ class WatchProcess:
         while self.devices != devices:
             self._read()
 
+    def read_until_there_is(self, name: str) -> None:
+        """Read what it prints, until a device has that name."""
+        while name not in self.devices:
+            self._read()
+
     def _read(self) -> None:
         event = event_of(json.loads(self.command.next_line()))
         device = event.device
