@@ -49,6 +49,7 @@ class Transport:
         self._requests = RequestSocket(self._context, url, key)
         self._stream: Link | None = None
         self._started = False
+        self._refusal = ""
         self._state = State.CONNECTING
 
     @property
@@ -135,12 +136,20 @@ class Transport:
         refusal = self._requests.refusal() or stream
         if refusal is not None:
             self._mirror.not_let_in(refusal, time.monotonic())
+            self._log_refusal(str(refusal))
         return refusal is not None
+
+    def _log_refusal(self, why: str) -> None:
+        """Once, and unless it is raised to whoever waits for the first view."""
+        if why != self._refusal and self._mirror.status.state is not State.CONNECTING:
+            log.warning("the registry does not let this program in", registry=self._url, why=why)
+            self._refusal = why
 
     def _log_changes(self) -> None:
         status = self._mirror.status
         if status.state is self._state:
             return
+        self._refusal = ""
         first, self._state = self._state is State.CONNECTING, status.state
         if status.state is State.STALE:
             log.warning("the view is stale", registry=self._url, why=status.why)

@@ -1,5 +1,6 @@
 """Fixtures for all tests. Sockets are real, on loopback and on ports that the system picks."""
 
+import logging
 import threading
 from collections.abc import Iterator
 
@@ -55,6 +56,16 @@ def registry() -> Iterator[DeviceRegistry]:
         addr="127.0.0.1", port="0", events_port="0", tick_interval=TICK
     ) as registry:
         yield registry
+
+
+@pytest.fixture(autouse=True)
+def _loggers_as_they_were() -> Iterator[None]:
+    """A command that runs in a test's own process sets them up for itself."""
+    logger = logging.getLogger("devicewatch")
+    before = logger.level, logger.propagate, list(logger.handlers)
+    yield
+    logger.setLevel(before[0])
+    logger.propagate, logger.handlers = before[1:]
 
 
 @pytest.fixture(autouse=True)

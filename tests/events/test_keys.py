@@ -293,7 +293,22 @@ WHOLE = {"public": CLIENT.public, "secret": CLIENT.secret}
         ("# " + "x" * 1_000_000 + "\n" + lines(**WHOLE), "'public' is missing"),
         ("x" * 10_000_000, "is no key of devicewatch"),
     ],
-    ids=lambda value: str(value)[:20] if isinstance(value, str) and value[:1].isalpha() else "text",
+    ids=[
+        "nothing",
+        "no secret",
+        "no registry's key",
+        "no public key",
+        "no secret key",
+        "swapped",
+        "of two pairs",
+        "a number",
+        "a bare secret",
+        "twice",
+        "binary",
+        "nested",
+        "long",
+        "huge",
+    ],  # which quote no key, and are the same in every process
 )
 def test_what_is_in_the_file_has_to_be_a_key(tmp_path: Path, text: str | bytes, words: str) -> None:
     said = refused(written(tmp_path / "camera.key", text))

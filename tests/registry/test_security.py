@@ -146,6 +146,16 @@ def test_nobody_is_let_in_by_an_empty_list(text: str) -> None:
         (f"device {PUBLIC[:-1]} *", "is no key"),
         (f"device {PUBLIC} * # me\nviewer {PUBLIC} *", "is there already"),
     ],
+    ids=[
+        "a role alone",
+        "no names",
+        "no such role",
+        "another case",
+        "the wrong way round",
+        "names for a key",
+        "too short",
+        "twice",
+    ],
 )
 def test_what_makes_no_sense_is_named_with_its_line(line: str, words: str) -> None:
     with pytest.raises(ValueError, match=r"^line [45]: ") as info:

@@ -154,7 +154,7 @@ def test_in_the_place_of_its_registry_nothing_else_is_told_anything(
         tape.forward_to(site.ports(meets))
         wait_until(lambda: "the view is stale" in watch.log)
         wait_until(lambda: "refuses the device" in logged(announce))
-        assert words in watch.log
+        wait_until(lambda: words in watch.log)
         assert words in logged(announce)
         attempts = tape.accepted[0]
         wait_until(lambda: tape.accepted[0] >= attempts + 3)  # they try on
