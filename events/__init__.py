@@ -8,6 +8,7 @@ from .errors import (
     JournalError,
     KeyFileError,
     MessageError,
+    MissingExtra,
     RegistryUnreachable,
     RequestRefused,
 )
@@ -45,6 +46,7 @@ __all__ = [
     "KeyFileError",
     "Live",
     "MessageError",
+    "MissingExtra",
     "Origin",
     "Reason",
     "Record",

@@ -7,6 +7,7 @@
     ├── JournalError                         what should be kept cannot be, or cannot be read
     ├── KeyFileError                         a file of keys that cannot be used
     ├── MessageError         (ValueError)    bytes that are no message of the protocol
+    ├── MissingExtra         (ImportError)   a part of devicewatch that was not installed
     ├── RequestRefused                       the registry answered ERROR or UNSUPPORTED
     └── RegistryUnreachable  (TimeoutError)  no answer in time
 
@@ -65,6 +66,10 @@ class MessageError(DevicewatchError, ValueError):
 
     def __reduce__(self) -> tuple[type, tuple[ErrorCode, str, str | None]]:
         return type(self), (self.code, str(self), self.req_event)
+
+
+class MissingExtra(DevicewatchError, ImportError):
+    """A part of devicewatch needs a library that was not installed; the message says how to."""
 
 
 class RequestRefused(DevicewatchError):

@@ -18,6 +18,9 @@ from typing import Final
 LONGEST_MESSAGE: Final = 1_000
 """Characters of a message that are shown, or logged; a stranger's may be as long as it likes."""
 
+_UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+_LONGEST_DURATION: Final = 100 * 365 * 86_400
+
 _FORMULAS: Final = tuple(
     "=+-@\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}"
     "\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}"
@@ -70,6 +73,16 @@ def unprintable(text: str) -> str | None:
     found = next(c for c in text if not c.isprintable())
     name = unicodedata.name(found, "")
     return f"U+{ord(found):04X} ({name})" if name else f"U+{ord(found):04X}"
+
+
+def duration(seconds: float) -> str:
+    """A time span in its largest unit: `"3 min"`."""
+    if seconds > _LONGEST_DURATION:
+        return f"> {_LONGEST_DURATION // 86_400} d"
+    for size, unit in _UNITS:
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit}"
+    return "now"
 
 
 def _escape(character: str) -> str:

@@ -19,7 +19,7 @@ import msgspec
 import zmq
 
 from devicewatch.events.sockets import Context
-from devicewatch.registry.demo import running
+from devicewatch.registry.commands.demo import running
 
 FEW, MANY = 10, 10_000
 WINDOW = 100

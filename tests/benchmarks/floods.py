@@ -28,7 +28,7 @@ import zmq
 
 from devicewatch.events import Key
 from devicewatch.events.sockets import Context, Socket, connect, new_socket
-from devicewatch.registry.demo import running
+from devicewatch.registry.commands.demo import running
 
 DEVICES: Final = 250
 RENEWING: Final = 40

@@ -22,8 +22,8 @@ from typing import Any, Final
 
 from devicewatch.events.messages import Register
 from devicewatch.registry import SqliteJournal
+from devicewatch.registry.commands.demo import running
 from devicewatch.registry.core import CoreSettings, RegistryCore
-from devicewatch.registry.demo import running
 
 from .flatness import Client, ratio
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-from devicewatch.registry import cli, loop, serve_cli, server
+from devicewatch.registry import cli, loop, server
+from devicewatch.registry.commands import serve
 from devicewatch.registry.journal import Change
 from devicewatch.registry.sqlite import SqliteJournal
 from tests.promises.broken import GivesOutNewSecrets, GoesOnWithOldLeases, PublishesFirst
@@ -48,10 +49,10 @@ class Lie(enum.Enum):
 
 
 _DOUBLES: Final[dict[Lie, list[tuple[ModuleType, str, type]]]] = {
-    Lie.LAGGING: [(serve_cli, "SqliteJournal", LaggingJournal)],
+    Lie.LAGGING: [(serve, "SqliteJournal", LaggingJournal)],
     Lie.PUBLISHING_FIRST: [
         (loop, "Service", PublishesFirst),
-        (serve_cli, "SqliteJournal", SlowJournal),
+        (serve, "SqliteJournal", SlowJournal),
     ],
     Lie.NEW_SECRETS: [(server, "RegistryCore", GivesOutNewSecrets)],
     Lie.OLD_LEASES: [(server, "RegistryCore", GoesOnWithOldLeases)],

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Self
 
 from devicewatch.events import Added, Device, Event
-from devicewatch.registry.demo import RunningCommand, running
+from devicewatch.registry.commands.demo import RunningCommand, running
 from tests.promises.validators import promise
 
 from .truth import event_of

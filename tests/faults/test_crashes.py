@@ -43,6 +43,6 @@ def test_a_registry_without_a_journal_is_found_out() -> None:
     "lie", [Lie.PUBLISHING_FIRST, Lie.LAGGING], ids=lambda lie: lie.name.lower()
 )
 def test_a_registry_that_lies_is_found_out(lie: Lie, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("devicewatch.registry.demo._COMMAND", command(lie))
+    monkeypatch.setattr("devicewatch.registry.commands.demo._COMMAND", command(lie))
     with pytest.raises(BrokenPromise):
         crash(random.randrange(1_000_000), kills=LIES_FOR, longest=LONGEST)

@@ -19,7 +19,7 @@ def limited(monkeypatch: pytest.MonkeyPatch, which: str) -> None:
     """Let the registry begin with the limit of open files that most systems give a process."""
     begin = f'ulimit {which} 1024 && exec "$0" "$@"'
     command = ("sh", "-c", begin, sys.executable, "-m", "devicewatch.registry")
-    monkeypatch.setattr("devicewatch.registry.demo._COMMAND", command)
+    monkeypatch.setattr("devicewatch.registry.commands.demo._COMMAND", command)
 
 
 def test_a_plan_is_the_same_for_the_same_seed() -> None:

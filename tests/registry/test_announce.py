@@ -19,7 +19,7 @@ from devicewatch.registry import (
     announce,
     register_device,
 )
-from devicewatch.registry.demo import StepFailed, running
+from devicewatch.registry.commands.demo import StepFailed, running
 from devicewatch.registry.teller import MAX_UNTOLD, Teller
 from devicewatch.subscribers import Watcher
 from tests.support.live import PATIENCE, free_port, raw_client, wait_until

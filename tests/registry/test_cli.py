@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from devicewatch.registry import DeviceRegistry
 from devicewatch.registry.cli import main
-from devicewatch.registry.demo import RunningCommand, running
+from devicewatch.registry.commands.demo import RunningCommand, running
 from tests.support.live import (
     PATIENCE,
     RawClient,
@@ -72,7 +72,7 @@ def test_every_command_explains_itself(command: str) -> None:
 def test_an_unreachable_registry_is_one_clear_line(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("devicewatch.registry.cli.CONNECT_TIMEOUT", 0.1)
+    monkeypatch.setattr("devicewatch.registry.commands.options.CONNECT_TIMEOUT", 0.1)
     url = f"tcp://127.0.0.1:{free_port()}"
     result = CliRunner().invoke(main, [*arguments, "--registry", url])
     assert result.exit_code == 1

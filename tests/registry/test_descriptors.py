@@ -50,7 +50,7 @@ def test_serve_raises_it(monkeypatch: pytest.MonkeyPatch) -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limited = 'ulimit -Sn 64 && exec "$0" "$@"'
     command = ("sh", "-c", limited, sys.executable, "-m", "devicewatch.registry")
-    monkeypatch.setattr("devicewatch.registry.demo._COMMAND", command)
+    monkeypatch.setattr("devicewatch.registry.commands.demo._COMMAND", command)
     with RegistryProcess() as registry:
         limits = Path(f"/proc/{registry.command.process.pid}/limits").read_text()
     (line,) = (line for line in limits.splitlines() if line.startswith("Max open files"))

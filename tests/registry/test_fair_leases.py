@@ -13,7 +13,7 @@ import pytest
 import zmq
 
 from devicewatch.registry import DeviceRegistry, announce
-from devicewatch.registry.demo import RunningCommand, running
+from devicewatch.registry.commands.demo import RunningCommand, running
 from devicewatch.registry.fairness import LOOK
 from tests.support.live import PATIENCE, RawClient, let_pass, raw_client, raw_subscriber, wait_until
 

@@ -14,8 +14,10 @@ from click.testing import CliRunner, Result
 
 from devicewatch.events import DevicewatchError, MessageError
 from devicewatch.events.logs import get_logger
-from devicewatch.registry import DeviceRegistry, announce, display, register_device
+from devicewatch.events.text import duration
+from devicewatch.registry import DeviceRegistry, announce, register_device
 from devicewatch.registry.cli import main
+from devicewatch.registry.commands import display
 from devicewatch.registry.presence import PresenceState, PresenceStatus
 from devicewatch.subscribers import Watcher
 from tests.support.hostile import (
@@ -280,4 +282,4 @@ def test_changes_of_a_presence_are_told_harmlessly(capsys: pytest.CaptureFixture
     [(-1e300, "now"), (0.5, "now"), (3e9, "34722 d"), (4e9, "> 36500 d"), (1e300, "> 36500 d")],
 )
 def test_a_time_span_is_short(seconds: float, words: str) -> None:
-    assert display.duration(seconds) == words
+    assert duration(seconds) == words

@@ -18,7 +18,7 @@ from devicewatch.events.keys import Key, fingerprint, keys_folder
 from devicewatch.events.protocol import Role
 from devicewatch.registry.authorized import authorized_path
 from devicewatch.registry.cli import main
-from devicewatch.registry.demo import running
+from devicewatch.registry.commands.demo import running
 from devicewatch.registry.security import HEADER, Grant, parse_grants
 from tests.support.keys import Guarded, client_key, guarded, key_of, let_in_by, public_of
 from tests.support.live import PATIENCE

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import zmq
 
-from devicewatch.registry.demo import RunningCommand, running
+from devicewatch.registry.commands.demo import RunningCommand, running
 from tests.support.journals import small_disk, tamper
 from tests.support.live import PATIENCE, free_port, raw_client, raw_subscriber
 

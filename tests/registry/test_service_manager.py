@@ -14,7 +14,7 @@ import pytest
 import zmq
 
 from devicewatch.registry import DeviceRegistry, service_manager
-from devicewatch.registry.demo import RunningCommand, running
+from devicewatch.registry.commands.demo import RunningCommand, running
 from devicewatch.registry.service_manager import ServiceManager
 from tests.support.live import PATIENCE, RawClient, let_pass, raw_client, wait_until
 

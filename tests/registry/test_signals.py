@@ -16,8 +16,8 @@ import pytest
 import zmq
 
 from devicewatch.registry import DeviceRegistry
-from devicewatch.registry.demo import RunningCommand, running
-from devicewatch.registry.signals import ENDING, Signals
+from devicewatch.registry.commands.demo import RunningCommand, running
+from devicewatch.registry.commands.signals import ENDING, Signals
 from devicewatch.subscribers import Watcher
 from tests.support.live import PATIENCE, free_port, let_pass, raw_client, wait_until
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from devicewatch.registry.cli import main
-from devicewatch.registry.demo import running
+from devicewatch.registry.commands.demo import running
 from tests.support.live import PATIENCE
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -20,7 +20,8 @@ from devicewatch.events.errors import DevicewatchError
 from devicewatch.events.keys import Key, check_key
 from devicewatch.events.link import RequestSocket
 from devicewatch.events.messages import CheckAlive, Register, RegisterAck, Unregister
-from devicewatch.registry import DeviceRegistry, announce, display, register_device
+from devicewatch.registry import DeviceRegistry, announce, register_device
+from devicewatch.registry.commands import display
 from devicewatch.registry.journal import Change
 from devicewatch.registry.requester import Requester
 from devicewatch.registry.sqlite import SqliteJournal

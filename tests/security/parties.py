@@ -19,7 +19,7 @@ import zmq
 from zmq.utils.monitor import parse_monitor_message
 
 from devicewatch.events.keys import Key
-from devicewatch.registry.demo import RunningCommand
+from devicewatch.registry.commands.demo import RunningCommand
 from tests.faults.processes import RegistryProcess
 from tests.support.live import PATIENCE
 
@@ -227,9 +227,12 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def keys(*arguments: str) -> str:
-    """Run `devicewatch keys`, in a process of its own, and give what it prints."""
+    """Run `devicewatch keys`, in a process of its own, and give what it prints.
+
+    A key of ZeroMQ's own may begin with a minus: it goes behind "--".
+    """
     result = run("keys", *arguments)
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == 0, (arguments, result.stderr)
     return result.stdout
 
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import zmq
 
-from devicewatch.registry.demo import RunningCommand, running
+from devicewatch.registry.commands.demo import RunningCommand, running
 from tests.support.live import PATIENCE, wait_until
 
 from .parties import CUT, Context, KeyedRegistry, Pair, Wire, wire

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from zmq.utils import z85
 
-from devicewatch.registry.demo import RunningCommand
+from devicewatch.registry.commands.demo import RunningCommand
 
 
 class Session:

@@ -18,7 +18,7 @@ import zmq
 
 from devicewatch.events.errors import AuthenticationError
 from devicewatch.events.keys import Key
-from devicewatch.registry.demo import running
+from devicewatch.registry.commands.demo import running
 from devicewatch.registry.requester import query_info
 from tests.faults.processes import RegistryProcess, WatchProcess
 from tests.support.live import PATIENCE, wait_until

@@ -10,7 +10,7 @@ import pytest
 import zmq
 
 from devicewatch.events.protocol import DEFAULT_TICK_INTERVAL
-from devicewatch.registry.demo import running
+from devicewatch.registry.commands.demo import running
 from tests.faults.processes import WatchProcess
 from tests.support.live import wait_until
 
@@ -121,7 +121,7 @@ def test_within_a_tick_a_revoked_key_is_cut_off_and_its_devices_are_removed(site
         revisions = {party["asks"].register(f"tcp://s:{n}", f"cam-{n}")["seq"] for n in (1, 2)}
         party["hears"].event(event="added", seq=max(revisions))
 
-        keys("revoke", pair.public)
+        keys("revoke", "--", pair.public)
         cut = 0.0
         for one in party.values():
             one.until(CUT)
@@ -238,7 +238,7 @@ def test_a_key_that_is_let_in_again_is_back_without_a_restart(site: Site) -> Non
         assert "does not know the key" in watch.log
         assert follower.process.poll() is announce.process.poll() is None
 
-        keys("authorize", pair.public, "--role", "device", "--names", "cam*")
+        keys("authorize", "--role", "device", "--names", "cam*", "--", pair.public)
         back = site.stream.event(event="added", name="cam-again")["seq"]
         watch.read_until(back)
         # What it was not to hear while it was shut out, it may ask for now: nothing is missing.

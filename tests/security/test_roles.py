@@ -113,7 +113,7 @@ class Scene:
     def _revoke(self) -> None:
         """Let the key in that is going to be revoked, so that it was there once."""
         self._wires["revoked"].register("tcp://revoked:1", "revoked")
-        keys("revoke", self.key("revoked"))
+        keys("revoke", "--", self.key("revoked"))
         self._wires["revoked"].until(CUT)
         wait_until(lambda: not self.admin.ask("SNAPSHOT", {})["payload"]["devices"])
 

@@ -8,6 +8,7 @@ events lead to is compared with what the registry itself says.
 import contextlib
 import json
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -19,7 +20,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from ..events.text import printable, printable_lines
+from ...events.text import printable, printable_lines
 
 LEASE: Final = 2.0
 """Seconds: short, so that a device that dies is missed soon."""
@@ -30,6 +31,13 @@ STEP_TIMEOUT: Final = 6.0
 _COMMAND: Final = (sys.executable, "-m", "devicewatch.registry")
 
 _Record = dict[str, Any]
+
+
+@click.command()
+def demo() -> None:
+    """See a registry, three devices and a watcher at work."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C: its processes end, too
+    sys.exit(0 if run_demo() else 1)
 
 
 def run_demo() -> bool:

@@ -14,19 +14,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..events.logs import harmless_traceback
-from ..events.messages import InfoReply
-from ..events.protocol import MAX_ADDR, MAX_NAME, Origin
-from ..events.records import Added, Device, Event, Removed
-from ..events.text import LONGEST_MESSAGE, printable
-from .presence import PresenceState, PresenceStatus
+from ...events.logs import harmless_traceback
+from ...events.messages import InfoReply
+from ...events.protocol import MAX_ADDR, MAX_NAME, Origin
+from ...events.records import Added, Device, Event
+from ...events.text import LONGEST_MESSAGE, duration, printable
+from ..presence import PresenceState, PresenceStatus
 
 _PIPE_WIDTH = 10_000
 _LONGEST_PIPED = 3_000
 _LONGEST_SHOWN = 1_000
 """Characters of a device's metadata in a table; JSON has all of it."""
-_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
-_LONGEST_DURATION = 100 * 365 * 86_400
 
 
 def configure_output() -> None:
@@ -34,16 +32,6 @@ def configure_output() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-
-
-def duration(seconds: float) -> str:
-    """A time span in its largest unit: `"3 min"`."""
-    if seconds > _LONGEST_DURATION:
-        return f"> {_LONGEST_DURATION // 86_400} d"
-    for size, unit in _UNITS:
-        if seconds >= size:
-            return f"{int(seconds // size)} {unit}"
-    return "now"
 
 
 def print_json(value: object) -> None:
@@ -115,32 +103,6 @@ def info_record(info: InfoReply) -> dict[str, object]:
     if isinstance(info.events_url, str):
         record["events_url"] = info.events_url
     return record
-
-
-def device_record(device: Device) -> dict[str, object]:
-    """A device, as it is on the wire."""
-    return {
-        "name": device.name,
-        "device_type": device.device_type,
-        "addr": device.addr,
-        "revision": device.revision,
-        "registered_at": device.registered_at,
-        "metadata": dict(device.metadata),
-    }
-
-
-def event_record(event: Event) -> dict[str, object]:
-    """An event, as it is on the wire, with origin and cursor; an `added` has the reason null."""
-    return {
-        "event": event.topic,
-        "origin": event.origin,
-        "epoch": event.epoch,
-        "seq": event.seq,
-        "time": event.time,
-        "device": device_record(event.device),
-        "reason": event.reason if isinstance(event, Removed) else None,
-        "cursor": str(event.cursor),
-    }
 
 
 def print_event(event: Event) -> None:

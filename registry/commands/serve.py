@@ -9,9 +9,9 @@ from typing import Final
 import click
 from platformdirs import user_state_path
 
-from ..events.keys import Key, key_path
-from ..events.logs import get_logger
-from ..events.protocol import (
+from ...events.keys import Key, key_path
+from ...events.logs import get_logger
+from ...events.protocol import (
     DEFAULT_DEVICES_PER_KEY,
     DEFAULT_EVENTS_PORT,
     DEFAULT_HISTORY,
@@ -23,16 +23,16 @@ from ..events.protocol import (
     MAX_TICK_INTERVAL,
     MIN_TICK_INTERVAL,
 )
+from ..authorized import authorized_path, begin_list
+from ..descriptors import raise_limit
+from ..journal import Durability
+from ..limits import KEYED, MAX_RATE, Limits
+from ..server import DeviceRegistry
+from ..service_manager import ServiceManager
+from ..sqlite import SqliteJournal
 from . import display
-from .authorized import authorized_path, begin_list
-from .descriptors import raise_limit
-from .journal import Durability
-from .limits import KEYED, MAX_RATE, Limits
 from .options import Number, Seconds, authorized_option
-from .server import DeviceRegistry
-from .service_manager import ServiceManager
 from .signals import Signals
-from .sqlite import SqliteJournal
 
 _KEY_NAME: Final = "registry"
 

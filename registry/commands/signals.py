@@ -15,8 +15,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any, Final, Self
 
-from ..events.logs import get_logger
-from ..events.sockets import Bell
+from ...events.logs import get_logger
+from ...events.sockets import Bell
 
 ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """What ends a command: Ctrl-C, `kill`, and a terminal that is closed."""

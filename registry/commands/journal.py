@@ -6,9 +6,10 @@ from pathlib import Path
 import attrs
 import click
 
-from ..events.text import printable
+from ...events.plain import device_dict, record_dict
+from ...events.text import printable
+from ..sqlite import Summary, check, show
 from . import display
-from .sqlite import Summary, check, show
 
 _file = click.argument("file", type=click.Path(path_type=Path))
 
@@ -63,8 +64,8 @@ def show_(file: Path, as_json: bool, count: int) -> None:
         display.print_json(
             {
                 "summary": attrs.asdict(shown.summary),
-                "devices": [display.device_record(device) for device in shown.devices],
-                "events": [display.event_record(event) for event in events],
+                "devices": [device_dict(device) for device in shown.devices],
+                "events": [record_dict(event) for event in events],
             }
         )
         return

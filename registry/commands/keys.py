@@ -4,13 +4,13 @@ from pathlib import Path
 
 import click
 
-from ..events.errors import KeyFileError
-from ..events.keys import Key, check_public_key, fingerprint, key_path, keys_folder
-from ..events.protocol import Role
-from ..events.text import printable
-from .authorized import AuthorizedKeys, authorize, authorized_path, revoke
+from ...events.errors import KeyFileError
+from ...events.keys import Key, check_public_key, fingerprint, key_path, keys_folder
+from ...events.protocol import Role
+from ...events.text import printable
+from ..authorized import AuthorizedKeys, authorize, authorized_path, revoke
+from ..security import Grant
 from .options import authorized_option
-from .security import Grant
 
 
 class _PublicKey(click.types.StringParamType):

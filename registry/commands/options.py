@@ -1,13 +1,16 @@
-"""Options that several commands have."""
+"""What several commands have: options, and how long they wait."""
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from ..events.keys import Key
-from ..events.protocol import DEFAULT_REGISTRY, KEY_VARIABLE, REGISTRY_VARIABLE
+from ...events.keys import Key
+from ...events.protocol import DEFAULT_REGISTRY, KEY_VARIABLE, REGISTRY_VARIABLE
+
+CONNECT_TIMEOUT: Final = 5.0
+"""Seconds after which a command takes the registry for unreachable."""
 
 
 class Number(click.FloatRange):
