@@ -4,7 +4,7 @@ They are what the wire has, and a watcher's own knowledge besides: the origin of
 cursor to resume from after it.
 """
 
-from typing import Any
+from typing import Any, assert_never
 
 from .records import Added, Device, Live, Record, Removed, Stale
 
@@ -49,3 +49,5 @@ def record_dict(record: Record) -> dict[str, Any]:
             }
         case Stale():
             return {"event": "stale", "time": record.time, "why": record.why}
+        case _:
+            assert_never(record)

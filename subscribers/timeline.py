@@ -8,7 +8,7 @@ is the oldest of what is too much to keep.
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Final, assert_never
 
 import attrs
 
@@ -103,6 +103,8 @@ class Timeline:
             case Live():
                 if self._gaps and self._gaps[-1].end is None:
                     self._gaps[-1] = attrs.evolve(self._gaps[-1], end=record.time)
+            case _:
+                assert_never(record)
 
     def departures(self, name: str, after: float) -> int:
         """How often who has this name has left since a time, in seconds since 1970."""
