@@ -3,7 +3,9 @@
 import contextlib
 import csv
 import io
+import itertools
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ import zmq
 
 from devicewatch.events import Device, protocol
 from devicewatch.registry import DeviceRegistry
+from devicewatch.subscribers import Watcher
 from tests.support.hostile import HOSTILE, lying_registry, registry_of_old
 from tests.support.live import PATIENCE, raw_client, wait_until
 
@@ -163,6 +166,17 @@ def test_the_controller(context: Context) -> None:
             client.ask("UNREGISTER", {"uuid": uuid})
             assert controller.line() == "goodbye cam, camera at tcp://a:1"
         assert controller.enter() == ""
+
+
+def test_the_lab_comes_and_goes(context: Context) -> None:
+    with program("lab.py", "0", "0", "4") as lab:
+        url = lab.line().removeprefix("registry at ")
+        with Watcher(url, context=context) as watcher:
+            seen = {event.device.name for event in itertools.islice(watcher, 4)}
+        assert seen == {"camera-0", "arm-0", "pump-0", "scale-0"}
+        lab.process.send_signal(signal.SIGINT)
+        assert lab.line() == "the lab is closed"
+        assert lab.process.wait(PATIENCE) == 0
 
 
 def test_the_examples_show_a_hostile_device_harmlessly(context: Context, tmp_path: Path) -> None:
