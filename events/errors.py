@@ -6,6 +6,7 @@
     ├── BindError            (OSError)       the registry cannot listen there
     ├── JournalError                         what should be kept cannot be, or cannot be read
     ├── KeyFileError                         a file of keys that cannot be used
+    ├── LogError                             a file of log lines that cannot be used
     ├── MessageError         (ValueError)    bytes that are no message of the protocol
     ├── MissingExtra         (ImportError)   a part of devicewatch that was not installed
     ├── RequestRefused                       the registry answered ERROR or UNSUPPORTED
@@ -49,6 +50,10 @@ class JournalError(DevicewatchError):
 
 class KeyFileError(DevicewatchError):
     """A file of keys is not there, holds something else, or may be read by too many."""
+
+
+class LogError(DevicewatchError):
+    """A file to log events to cannot be opened, or another logger writes to it."""
 
 
 class MessageError(DevicewatchError, ValueError):

@@ -11,6 +11,7 @@ from .commands.announce import announce_
 from .commands.demo import demo
 from .commands.journal import journal
 from .commands.keys import keys
+from .commands.log import log
 from .commands.query import info, list_
 from .commands.serve import serve
 from .commands.watch import watch
@@ -39,5 +40,5 @@ def main() -> None:
     display.configure_logs()
 
 
-for command in (serve, journal, keys, list_, info, watch, announce_, demo):
+for command in (serve, journal, keys, list_, info, watch, log, announce_, demo):
     main.add_command(command)

@@ -2,6 +2,18 @@
 
 from .aio import AsyncWatcher, awatch
 from .callbacks import CallbackAdapter
+from .lines import LogFormat
+from .log import LogSubscriber
+from .logfile import Durability
 from .watch import Watcher, watch
 
-__all__ = ["AsyncWatcher", "CallbackAdapter", "Watcher", "awatch", "watch"]
+__all__ = [
+    "AsyncWatcher",
+    "CallbackAdapter",
+    "Durability",
+    "LogFormat",
+    "LogSubscriber",
+    "Watcher",
+    "awatch",
+    "watch",
+]

@@ -235,6 +235,21 @@ class AsyncWatcher:
         except TimeoutError:
             return None
 
+    async def get_record(self, timeout: float | None = None) -> Record | None:
+        """The next event, or word on the view: `get`, with `Live` and `Stale` among the events.
+
+        Args:
+            timeout: Seconds to wait at the most; None is as long as it takes.
+
+        Returns:
+            None if there was none in time, or the watcher is closed.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                return await self._next()
+        except TimeoutError:
+            return None
+
     async def records(self) -> AsyncIterator[Record]:
         """Iterate over the events, with `Live` and `Stale` among them."""
         while (record := await self._next()) is not None:

@@ -229,6 +229,18 @@ class Watcher:
             if record is None or isinstance(record, Added | Removed):
                 return record
 
+    def get_record(self, timeout: float | None = None) -> Record | None:
+        """The next event, or word on the view: `get`, with `Live` and `Stale` among the events.
+
+        Args:
+            timeout: Seconds to wait at the most; None is as long as it takes, and 0 gives what has
+                arrived already.
+
+        Returns:
+            None if there was none in time, or the watcher is closed.
+        """
+        return self._next(None if timeout is None else time.monotonic() + timeout)
+
     def records(self) -> Iterator[Record]:
         """Iterate over the events, with `Live` and `Stale` among them."""
         return iter(self._next, None)

@@ -32,14 +32,17 @@ class Signals:
     Args:
         outlive_hangup: Whether SIGHUP, to which many services read their settings anew, ends
             nothing and gets a line in the log.
+        on_hangup: What `wait` is to call at SIGHUP, which then ends nothing either.
 
     Attributes:
         received: Their numbers, in the order in which they came.
     """
 
-    def __init__(self, *, outlive_hangup: bool = False) -> None:
+    def __init__(
+        self, *, outlive_hangup: bool = False, on_hangup: Callable[[], object] | None = None
+    ) -> None:
         self.received: list[int] = []
-        self._outlive_hangup = outlive_hangup
+        self._on_hangup = on_hangup or (_log_hangup if outlive_hangup else None)
         self._hangups = 0
         self._told = 0
         self._bell = Bell()
@@ -67,7 +70,7 @@ class Signals:
         while len(self.received) == self._told and not done():
             self._bell.wait(seconds=86_400)
             self._bell.hush()
-            self._log_hangups()
+            self._answer_hangups()
         self._told = len(self.received)
 
     def ring_after(self, block: Callable[[], object]) -> None:
@@ -89,16 +92,20 @@ class Signals:
         return Lookout(self._bell, end)
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        if self._outlive_hangup and number == signal.SIGHUP:
+        if self._on_hangup is not None and number == signal.SIGHUP:
             self._hangups += 1
         else:
             self.received.append(number)
 
-    def _log_hangups(self) -> None:
+    def _answer_hangups(self) -> None:
         """Here and not in the handler, which may have interrupted whoever writes to the log."""
-        if self._hangups:
+        if self._hangups and self._on_hangup is not None:
             self._hangups = 0
-            log.info("SIGHUP: nothing to reload")
+            self._on_hangup()
+
+
+def _log_hangup() -> None:
+    log.info("SIGHUP: nothing to reload")
 
 
 class Lookout:

@@ -53,7 +53,7 @@ def client(context: Context, registry: DeviceRegistry) -> Iterator[RawClient]:
 
 
 @pytest.mark.parametrize(
-    "command", ["serve", "journal", "keys", "list", "info", "watch", "announce", "demo"]
+    "command", ["serve", "journal", "keys", "list", "info", "watch", "log", "announce", "demo"]
 )
 def test_every_command_explains_itself(command: str) -> None:
     result = CliRunner().invoke(main, [command, "--help"])
