@@ -151,9 +151,15 @@ def find_batch(batch: Batch, candidates: Sequence[Candidate]) -> Finding:
         if finding is not None:
             return finding
     for candidate in candidates:
-        if candidate.same and candidate.size == batch.offset:
+        if candidate.same and _is_blank(batch, candidate):
             return Finding(Fate.PARTLY, candidate.name, batch.offset)
     return Finding(Fate.UNKNOWN)
+
+
+def _is_blank(batch: Batch, candidate: Candidate) -> bool:
+    """Whether nothing is at its place, and nothing after it."""
+    place = range(batch.offset, batch.offset + len(batch.data) + 1)
+    return candidate.size in place and not candidate.at.rstrip(b"\0")
 
 
 def _beginning(batch: Batch, candidate: Candidate) -> Finding | None:

@@ -11,6 +11,7 @@ from devicewatch.events import (
     Added,
     AddressError,
     Event,
+    Live,
     Origin,
     Reason,
     RegistryUnreachable,
@@ -117,6 +118,13 @@ def test_several_watchers_see_the_same_stream(
             assert [get(early).device for _ in range(2)] == [get(late).device for _ in range(2)]
             assert early.devices == late.devices
             assert early.cursor == late.cursor
+
+
+def test_word_on_the_view_is_among_the_records(client: RawClient, watcher: AnyWatcher) -> None:
+    assert isinstance(watcher.get_record(PATIENCE), Live)
+    client.register("tcp://a:1", "cam")
+    assert isinstance(watcher.get_record(PATIENCE), Added)
+    assert watcher.get_record(0) is None
 
 
 def test_more_devices_than_fit_on_a_page(client: RawClient, watcher: AnyWatcher) -> None:

@@ -45,6 +45,9 @@ class BlockingAsyncWatcher:
     def get(self, timeout: float | None = None) -> Event | None:
         return self._loop.run_until_complete(self.inner.get(timeout))
 
+    def get_record(self, timeout: float | None = None) -> Record | None:
+        return self._loop.run_until_complete(self.inner.get_record(timeout))
+
     def records(self) -> Iterator[Record]:
         records = self.inner.records()
         while True:
