@@ -8,7 +8,7 @@ PACKAGES := events registry subscribers
 
 NAMES := $(sort $(wildcard $(PACKAGES:=/*.py) $(PACKAGES:=/*/*.py)))
 
-.PHONY: FORCE help demo test check format soak storms crashes fuzz bench bench-journal herd floods clean
+.PHONY: FORCE help demo test check format soak storms crashes log-crashes fuzz bench bench-journal herd floods clean
 
 help:
 	@echo "make demo    a registry, three devices and a watcher, for real (under 20 s)"
@@ -18,6 +18,7 @@ help:
 	@echo "make soak    every promise, through all that can happen, for MINUTES=5, from SEED=…"
 	@echo "make storms  the same on real sockets and processes, for SECONDS=60, from SEED=…"
 	@echo "make crashes kill a registry that has a journal KILLS=30 times under load, from SEED=…"
+	@echo "make log-crashes  the same with loggers, KILLS=100 times: their files are the event stream"
 	@echo "make fuzz    bytes that nobody has thought of, for SECONDS=60 each target, from SEED=…"
 	@echo "make bench   requests per second at 10 and at 10,000 devices, beside a bare loop"
 	@echo "make bench-journal  what a journal costs, on the disk of FOLDER=…, and how soon it is back"
@@ -51,6 +52,9 @@ storms: $(VENV)/installed
 
 crashes: $(VENV)/installed
 	$(BIN)/python -m tests.faults.crashes --kills $(or $(KILLS),30) $(if $(SEED),--seed $(SEED))
+
+log-crashes: $(VENV)/installed
+	$(BIN)/python -m tests.faults.log_crashes --kills $(or $(KILLS),100) $(if $(SEED),--seed $(SEED))
 
 fuzz: $(VENV)/fuzz
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))

@@ -153,6 +153,8 @@ def find_batch(batch: Batch, candidates: Sequence[Candidate]) -> Finding:
     for candidate in candidates:
         if candidate.same and _is_blank(batch, candidate):
             return Finding(Fate.PARTLY, candidate.name, batch.offset)
+        if candidate.same and candidate.size < batch.offset and _has_copy(batch, candidates):
+            return Finding(Fate.PARTLY, candidate.name, candidate.size)
     return Finding(Fate.UNKNOWN)
 
 
@@ -160,6 +162,11 @@ def _is_blank(batch: Batch, candidate: Candidate) -> bool:
     """Whether nothing is at its place, and nothing after it."""
     place = range(batch.offset, batch.offset + len(batch.data) + 1)
     return candidate.size in place and not candidate.at.rstrip(b"\0")
+
+
+def _has_copy(batch: Batch, candidates: Sequence[Candidate]) -> bool:
+    """Whether there is a copy of the file from just before it: then it is in none, for certain."""
+    return any(c.size == batch.offset for c in candidates if not c.same)
 
 
 def _beginning(batch: Batch, candidate: Candidate) -> Finding | None:

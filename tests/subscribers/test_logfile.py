@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from devicewatch.events import Cursor, LogError
 from devicewatch.subscribers import Durability
 from devicewatch.subscribers.logfile import LogFile
-from devicewatch.subscribers.recovery import decode_bookmark
+from devicewatch.subscribers.recovery import Batch, Bookmark, decode_bookmark, encode_bookmark
 from tests.support.disk import Death, MortalDisk
 
 STREAM: Final = tuple(f"{number} {'x' * (number % 3)}\u00e9" for number in range(1, 6))
@@ -183,6 +183,50 @@ def test_a_logger_may_die_at_every_step_and_at_every_byte(
         folder.mkdir()
         life = Life(dies_after=step, then=then, durability=durability)
         live_all(folder / "events.log", [life])
+
+
+class Hasty(LogFile):
+    """Notes that a batch is there before it is."""
+
+    def _note(self, bookmark: Bookmark) -> None:
+        super()._note(Bookmark(bookmark.cursor))
+
+
+class Forgetful(LogFile):
+    """Does not look for what the logger before it was writing, and writes it again."""
+
+    def _recover(self, batch: Batch) -> None:
+        self._rest, self._unsettled = batch.data + self._rest, None
+
+
+class Trusting(LogFile):
+    """Takes for granted that it was written."""
+
+    def _recover(self, batch: Batch) -> None:
+        self._unsettled = None
+
+
+class Loud(LogFile):
+    """Writes the note in place, not in one step."""
+
+    def _note(self, bookmark: Bookmark) -> None:
+        note = os.open(self._beside(".cursor"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        try:
+            os.write(note, encode_bookmark(bookmark))
+        finally:
+            os.close(note)
+
+
+@pytest.mark.parametrize("kind", [Hasty, Forgetful, Trusting, Loud])
+def test_one_that_does_it_another_way_is_found_out(
+    kind: type[LogFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(globals(), "LogFile", kind)
+    with pytest.raises(AssertionError):
+        for step in range(1, 1000):
+            folder = tmp_path / str(step)
+            folder.mkdir()
+            live_all(folder / "events.log", [Life(dies_after=step)])
 
 
 def test_the_disk_may_be_full_at_every_byte(tmp_path: Path) -> None:

@@ -110,6 +110,11 @@ def test_a_file_that_was_emptied_and_then_written_to_is_finished(written: int) -
     assert finding == Finding(Fate.PARTLY, "log", written, written)
 
 
+def test_a_copy_from_just_before_shows_that_it_was_not_written() -> None:
+    files = [file(b"new\n"), file(BEFORE, "log.1", same=False)]
+    assert find_batch(BATCH, files) == Finding(Fate.PARTLY, "log", 4)
+
+
 @pytest.mark.parametrize(
     "files",
     [
