@@ -184,7 +184,7 @@ class LogFile:
             if self._unsettled is not None:
                 self._recover(self._unsettled)
             while self._rest and not self._append():
-                self._close_file()  # somebody deleted it, and the lines with it
+                self._close_file()  # there is, or will be, another one of that name
 
     def settle(self) -> None:
         """Note that all is written, if it is. For when there is nothing else to do."""
@@ -203,10 +203,10 @@ class LogFile:
                     self._open_file()
 
     def _append(self) -> bool:
-        """Write what is left; False if that went into a file that was deleted."""
+        """Write what is left; False if the file was deleted, or another one has its name."""
         file = self._opened()
         status = os.fstat(file)
-        if not status.st_nlink:
+        if not status.st_nlink or self._is_replaced(status):
             return False
         data = b"\n" + self._rest if self._torn else self._rest
         batch = Batch(status.st_dev, status.st_ino, status.st_size, data.decode())
@@ -298,6 +298,13 @@ class LogFile:
         self._torn = size > 0 and os.pread(file, 1, size - 1) != b"\n"
         self._file = file
         return file
+
+    def _is_replaced(self, status: os.stat_result) -> bool:
+        """Whether another file has its name now. While there is none, it is only on its way."""
+        try:
+            return not os.path.samestat(status, self.path.stat())
+        except FileNotFoundError:
+            return False
 
     def _close_file(self) -> None:
         if self._file is not None:

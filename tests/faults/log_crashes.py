@@ -23,7 +23,7 @@ from typing import Any, Final, Self
 import zmq
 
 from devicewatch.events import Event
-from devicewatch.registry.commands.demo import RunningCommand, running
+from devicewatch.registry.commands.demo import RunningCommand, StepFailed, running
 from devicewatch.subscribers.recovery import decode_bookmark
 from tests.promises.validators import promise
 from tests.support.live import let_pass, raw_client, wait_until
@@ -262,7 +262,21 @@ def _strike(
             victim.kill()
             victim.start()
     if what != "logger":
-        registry.start()
+        _start(registry)
+
+
+def _start(registry: RegistryProcess) -> None:
+    """Start it again. It has a long history to load, on a machine that is busy."""
+    registry.launch()
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            registry.await_ready()
+        except StepFailed:
+            if registry.command.process.poll() is not None or time.monotonic() > deadline:
+                raise
+        else:
+            return
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""What loggers write through kills of themselves and of their registry is the event stream, exactly.
+"""What loggers write is the event stream, exactly, though they and their registry are killed.
 
 The long version is `make log-crashes`.
 """

@@ -149,6 +149,18 @@ def test_a_signal_in_the_first_moment_ends_a_command(command: str) -> None:
     assert "Error" not in errors
 
 
+def test_what_is_done_at_sighup_is_done_and_ends_nothing() -> None:
+    done: list[str] = []
+    with Signals(on_hangup=lambda: done.append("reopened")) as signals:
+        for number in (signal.SIGHUP, signal.SIGTERM):
+            signal.raise_signal(number)
+        signals.wait()
+        assert signals.received == [signal.SIGTERM]
+        signal.raise_signal(signal.SIGHUP)
+        signals.wait(lambda: len(done) > 0)
+    assert done == ["reopened"]
+
+
 def test_a_registry_outlives_sighup_and_says_so(context: Context) -> None:
     with running(*SERVE) as serve:
         url = serve.next_line().split()[4]

@@ -178,11 +178,15 @@ def test_a_logger_may_die_at_every_step_and_at_every_byte(
     whole = MortalDisk()
     live(tmp_path / "whole.log", Life(durability=durability), whole)
     every = 1 if then == "nothing" else 3  # most bytes are those of the cursor, in another file
-    for step in range(1, whole.steps + 1, every):
-        folder = tmp_path / str(step)
-        folder.mkdir()
-        life = Life(dies_after=step, then=then, durability=durability)
-        live_all(folder / "events.log", [life])
+    life = Life(then=then, durability=durability)
+    die_at_every_step(tmp_path, life, range(1, whole.steps + 1, every))
+
+
+def die_at_every_step(folder: Path, life: Life, steps: range) -> None:
+    for step in steps:
+        path = folder / str(step) / "events.log"
+        path.parent.mkdir()
+        live_all(path, [attrs.evolve(life, dies_after=step)])
 
 
 class Hasty(LogFile):
@@ -223,10 +227,7 @@ def test_one_that_does_it_another_way_is_found_out(
 ) -> None:
     monkeypatch.setitem(globals(), "LogFile", kind)
     with pytest.raises(AssertionError):
-        for step in range(1, 1000):
-            folder = tmp_path / str(step)
-            folder.mkdir()
-            live_all(folder / "events.log", [Life(dies_after=step)])
+        die_at_every_step(tmp_path, Life(), range(1, 1000))
 
 
 def test_the_disk_may_be_full_at_every_byte(tmp_path: Path) -> None:
@@ -293,6 +294,17 @@ def test_a_file_that_was_moved_away_is_written_to_until_it_is_opened_anew(
     assert not path.exists()
     log.reopen()
     assert path.read_text() == ""
+    put(log, 3, 3)
+    assert path.read_text() == f"{STREAM[2]}\n"
+    assert written(path) == list(STREAM[:3])
+
+
+def test_a_file_that_was_replaced_is_left_at_once(log: LogFile, path: Path) -> None:
+    """Whoever moved it away may be about to compress it; the signal may come too late."""
+    put(log, 1, 1)
+    rename(path)
+    put(log, 2, 2)
+    path.touch()
     put(log, 3, 3)
     assert path.read_text() == f"{STREAM[2]}\n"
     assert written(path) == list(STREAM[:3])
