@@ -4,13 +4,13 @@ Theory of operation
 ===================
 
 It is a watcher's owner like any other, and works in one thread: it waits for a record, takes what
-has arrived besides, makes a line of each, and puts them into the file in one batch, together with
-the cursor that they lead to. `logfile` sees to it that either all of this has happened or nothing
-has, whenever the process is killed. When it starts again it goes on at that cursor: what has
-happened meanwhile is told by the registry, from its history, once.
+has arrived besides, and puts a line of each into the file, with the cursor that it leads to.
+`logfile` sees to it that either both are there or neither is, whenever the process is killed. When
+it starts again it goes on at that cursor: what has happened meanwhile is told by the registry, from
+its history, once.
 
-A difference (what is told where the history does not reach) is never cut in two, since nobody could
-go on in the middle of it.
+Those who left in a difference (what is told where the history does not reach) are put in one piece,
+since nobody could go on in the middle of them.
 
 While the file cannot be written nothing more is read: ZeroMQ's queues fill up, the watcher loses
 its place, and finds it again in the registry's history once there is room.
@@ -36,7 +36,7 @@ from .logfile import Durability, LogFile
 from .watch import Watcher
 
 BATCH: Final = 1_000
-"""Lines that are written at once, where so many have come; a difference may have more."""
+"""Lines after which they are written, where more have come; a difference may have more."""
 
 NOTE_AFTER: Final = 5.0
 """Seconds after which it is noted how far the stream has got where none of it is to be logged."""
@@ -268,14 +268,21 @@ class LogSubscriber:
 
     def _write_batch(self, watcher: Watcher, first: Record) -> None:
         """Write a record, and what has come besides."""
-        lines = [self._line(first, watcher)]
         record: Record | None = first
-        while len(lines) < BATCH or _may_be_amid_a_difference(record):
+        count = 0
+        together = ""
+        while record is not None:
+            together += self._line(record, watcher)
+            if not _may_be_amid_a_difference(record):
+                self._output.put(together, watcher.cursor or self._output.cursor)
+                together = ""
+                if count >= BATCH:
+                    break
+            count += 1
             record = watcher.get_record(0)
-            if record is None:
-                break
-            lines.append(self._line(record, watcher))
-        if self._write("".join(lines), watcher.cursor or self._output.cursor) and record is None:
+        if together:
+            self._output.put(together, watcher.cursor or self._output.cursor)
+        if self._flush() and record is None:
             self._output.settle()
 
     def _line(self, record: Record, watcher: Watcher) -> str:
@@ -335,7 +342,8 @@ class _Stream:
 
     def put(self, lines: str, cursor: Cursor | None) -> None:
         """Say what to write next."""
-        self._lines, self.cursor = lines, cursor
+        self._lines += lines
+        self.cursor = cursor
 
     def flush(self) -> None:
         """Write it."""

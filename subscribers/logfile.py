@@ -3,7 +3,8 @@
 Theory of operation
 ===================
 
-Lines come in batches, each with the cursor that it leads to. For every batch:
+Lines come with the cursor that they lead to, and are written in batches, of as many as there are.
+For every batch:
 
 1. Note it: the file beside the log (`LOG.cursor`) is replaced, in one step, by one that has the
    batch, word for word, the place where it will be (which file, by its inode, and its size), and
@@ -22,9 +23,9 @@ by byte, so it may have been copied. Only when no file there shows what became o
 killed in that very moment, and the file compressed or deleted before the next one started), the
 batch is written again, and a remark says that its lines may be there twice.
 
-When the disk is full the first step fails, and nothing has happened; or the second one, half way:
-then what is there of the last line is cut off, at once, and the lines that are left are written by
-the next `flush`, into the file that is there by then.
+When the disk is full the first step fails, and nothing has happened: smaller batches are tried. Or
+the second one does, half way: then what is there of the last line is cut off, at once, and the
+lines that are left are written by the next `flush`, into the file that is there by then.
 
 A process that is killed loses nothing that it has written, but a machine without power does. With
 `Durability.POWER` each step waits for the disk.
@@ -33,8 +34,10 @@ A process that is killed loses nothing that it has written, but a machine withou
 import contextlib
 import enum
 import fcntl
+import itertools
 import os
 import threading
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -58,6 +61,9 @@ _MODE: Final = 0o640
 _APPEND: Final = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
 
 _END: Final = b"\n"
+
+_LARGEST: Final = 2**18
+"""Bytes of a batch, unless what belongs together has more."""
 
 _COMPRESSED: Final = (".gz", ".bz2", ".xz", ".zst")
 
@@ -95,7 +101,7 @@ class LogFile:
         self._guard: int | None = None
         self._file: int | None = None
         self._torn = False  # whether the file ends within a line that nobody will finish
-        self._rest = b""  # what was put, and is not written yet
+        self._rest = deque[tuple[bytes, Cursor | None]]()  # what was put, and is not written yet
         self._unsettled: Batch | None = None  # what the logger before this one was writing
         self._noted: Bookmark | None = None  # what the file beside it says
 
@@ -167,11 +173,13 @@ class LogFile:
         """Say what to write next, once all before is written. `flush` writes it.
 
         Args:
-            lines: Whole lines; none is a cursor that has moved by itself.
+            lines: Whole lines that belong together: nobody could go on in the middle of them. No
+                lines are a cursor that has moved by itself.
             cursor: Where to go on after them.
         """
         with self._lock:
-            self._rest += lines.encode()
+            if lines:
+                self._rest.append((lines.encode(), cursor))
             self.cursor = cursor
 
     def flush(self) -> None:
@@ -183,8 +191,9 @@ class LogFile:
         with self._lock:
             if self._unsettled is not None:
                 self._recover(self._unsettled)
-            while self._rest and not self._append():
-                self._close_file()  # there is, or will be, another one of that name
+            while self._rest:
+                if not self._append():
+                    self._close_file()  # there is, or will be, another one of that name
 
     def settle(self) -> None:
         """Note that all is written, if it is. For when there is nothing else to do."""
@@ -208,17 +217,44 @@ class LogFile:
         status = os.fstat(file)
         if not status.st_nlink or self._is_replaced(status):
             return False
-        data = b"\n" + self._rest if self._torn else self._rest
-        batch = Batch(status.st_dev, status.st_ino, status.st_size, data.decode())
-        self._note(Bookmark(self.cursor, batch))
+        end = _END if self._torn else b""
+        data = self._note_next(status, end)
         rest, error = _write(file, data)
         deleted = not os.fstat(file).st_nlink
         if not deleted and len(rest) < len(data):
-            self._rest, self._torn = rest, False
+            self._torn = False
+            self._strike_off(len(data) - len(rest) - len(end))
         if error is not None:
             raise error
         self._sync_to_disk(file)
         return not deleted
+
+    def _note_next(self, status: os.stat_result, end: bytes) -> bytes:
+        """Note the next batch, as large a one as there is room for, and return it."""
+        count = 0
+        size = 0
+        while count < len(self._rest) and (not count or size < _LARGEST):
+            size += len(self._rest[count][0])
+            count += 1
+        while True:
+            data = end + b"".join(lines for lines, _ in itertools.islice(self._rest, count))
+            batch = Batch(status.st_dev, status.st_ino, status.st_size, data.decode())
+            try:
+                self._note(Bookmark(self._rest[count - 1][1], batch))
+            except OSError:
+                if count == 1:
+                    raise
+                count //= 2
+            else:
+                return data
+
+    def _strike_off(self, written: int) -> None:
+        """Forget what is written."""
+        while self._rest and len(self._rest[0][0]) <= written:
+            written -= len(self._rest.popleft()[0])
+        if written:
+            lines, cursor = self._rest[0]
+            self._rest[0] = (lines[written:], cursor)
 
     def _note(self, bookmark: Bookmark) -> None:
         """Replace the file beside the log, in one step."""
@@ -229,6 +265,7 @@ class LogFile:
         try:
             _, error = _write(file, encode_bookmark(bookmark))
             if error is not None:
+                os.ftruncate(file, 0)  # there may be room for another one, or for the lines
                 raise error
             self._sync_to_disk(file)
         finally:
@@ -245,8 +282,8 @@ class LogFile:
         """Bring what the logger before this one was writing to its end."""
         finding = find_batch(batch, list(self._candidates(batch)))
         if finding.fate is Fate.UNKNOWN:
-            again = batch.data.removeprefix(b"\n")
-            self._rest = again + self._rest
+            again = batch.data.removeprefix(_END)
+            self._rest.appendleft((again, None if self._noted is None else self._noted.cursor))
             self.remarks.append(
                 "a logger was killed while it wrote to a file that is gone; "
                 f"the {again.count(_END)} lines before this one may be there, too"

@@ -430,4 +430,5 @@ def test_a_registry_that_does_not_let_it_in_ends_it(
         with pytest.raises(AuthenticationError):
             LogSubscriber(gate.registry.url, path).run()
     assert "the log has ended" in caplog.text
-    assert kinds(path) == ["start", "stop", "start", "stop"]
+    told = [kind for kind in kinds(path) if kind != "stale"]  # it may be in time
+    assert told == ["start", "stop", "start", "stop"]

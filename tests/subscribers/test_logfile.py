@@ -43,10 +43,14 @@ def reopened(path: Path) -> LogFile:
     return log
 
 
-def put(log: LogFile, first: int, last: int) -> None:
+def put(log: LogFile, first: int, last: int, *, together: bool = False) -> None:
     """Write these lines of the stream."""
-    lines = "".join(f"{line}\n" for line in STREAM[first - 1 : last])
-    log.put(lines, Cursor("E", last))
+    lines = [f"{line}\n" for line in STREAM[first - 1 : last]]
+    if together:
+        log.put("".join(lines), Cursor("E", last))
+    else:
+        for number, line in enumerate(lines, first):
+            log.put(line, Cursor("E", number))
     log.flush()
 
 
@@ -71,6 +75,7 @@ class Life:
 
     Attributes:
         sizes: How many lines its batches have, by turns.
+        together: Whether these belong together.
         dies_after: So many steps of its disk; None is not at all.
         room: Bytes that its disk has room for, until somebody makes some.
         moves: After how many batches its file is renamed and opened anew, again and again.
@@ -78,6 +83,7 @@ class Life:
     """
 
     sizes: tuple[int, ...] = (2, 1)
+    together: bool = False
     dies_after: int | None = None
     room: int | None = None
     moves: int = 0
@@ -98,7 +104,7 @@ def live(path: Path, life: Life, disk: MortalDisk) -> list[str]:
                 first = at(log) + 1
                 last = min(len(STREAM), at(log) + life.sizes[batches % len(life.sizes)])
                 try:
-                    put(log, first, last)
+                    put(log, first, last, together=life.together)
                 except OSError:
                     flush(log, disk)
                 batches += 1
@@ -200,7 +206,8 @@ class Forgetful(LogFile):
     """Does not look for what the logger before it was writing, and writes it again."""
 
     def _recover(self, batch: Batch) -> None:
-        self._rest, self._unsettled = batch.data + self._rest, None
+        self._rest.appendleft((batch.data, self.cursor))
+        self._unsettled = None
 
 
 class Trusting(LogFile):
@@ -234,12 +241,13 @@ def test_the_disk_may_be_full_at_every_byte(tmp_path: Path) -> None:
     for room in range(0, 800, 5):
         folder = tmp_path / str(room)
         folder.mkdir()
-        live_all(folder / "events.log", [Life(room=room)])
+        live_all(folder / "events.log", [Life(room=room, sizes=(3, 2), together=room % 2 > 0)])
 
 
 lives = st.builds(
     Life,
     sizes=st.lists(st.integers(1, 3), min_size=1, max_size=3).map(tuple),
+    together=st.booleans(),
     dies_after=st.none() | st.integers(1, 1500),
     room=st.none() | st.integers(0, 1500),
     moves=st.integers(0, 2),
@@ -280,6 +288,20 @@ def test_what_was_compressed_or_deleted_after_a_kill_is_written_again_and_that_i
             doubts += 1
             assert "may be there, too" in remarks[0]
     assert doubts
+
+
+def test_where_there_is_room_for_a_few_lines_a_few_are_written(path: Path) -> None:
+    """And not all of them or none: there may never be room for all."""
+    disk = MortalDisk()
+    log = LogFile(path)
+    log.open()
+    put(log, 1, 1)
+    note = path.with_name("events.log.cursor")
+    with disk.in_place():
+        disk.longest = note.stat().st_size + 4
+        put(log, 2, 5)
+        log.close()
+    assert written(path) == list(STREAM)
 
 
 # --- what may happen to a file --------------------------------------------------------------------

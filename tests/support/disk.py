@@ -20,12 +20,14 @@ class MortalDisk:
         steps: How many were done.
         left: After how many more the process dies; None is never.
         room: How many bytes there is room for; None is enough.
+        longest: How long a file may become; None is as long as it likes.
     """
 
     def __init__(self) -> None:
         self.steps = 0
         self.left: int | None = None
         self.room: int | None = None
+        self.longest: int | None = None
         self._real = {name: getattr(os, name) for name in ("open", "write", "replace", "ftruncate")}
         self._real["fsync"] = lambda file: None  # it would take long, and nobody cuts the power
 
@@ -46,7 +48,9 @@ class MortalDisk:
 
     def _write(self, file: int, data: memoryview | bytes) -> int:
         count = len(data) if self.room is None else min(self.room, len(data))
-        if data and not count:
+        if self.longest is not None:
+            count = min(count, self.longest - os.fstat(file).st_size)
+        if data and count <= 0:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if self.room is not None:
             self.room -= count
