@@ -62,7 +62,7 @@ _APPEND: Final = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NONBLOCK
 
 _END: Final = b"\n"
 
-_LARGEST: Final = 2**18
+_LARGEST: Final = 2**16
 """Bytes of a batch, unless what belongs together has more."""
 
 _COMPRESSED: Final = (".gz", ".bz2", ".xz", ".zst")
