@@ -63,7 +63,7 @@ class Link:
         self.socket = new_socket(context, kind, key)
         try:
             if not url.startswith("inproc:"):  # where there is no handshake
-                self._monitor = _monitor(context, self.socket)
+                self._monitor = open_monitor(context, self.socket, _WATCHED)
             connect(self.socket, url)
         except BaseException:
             self.close()
@@ -268,14 +268,20 @@ class RequestSocket:
         self._waiting = False
 
 
-def _monitor(context: Context, socket: Socket) -> Socket:
-    """Where the ends of a socket's handshakes are told."""
+def open_monitor(context: Context, socket: Socket, events: int) -> Socket:
+    """Where is told what happens to a socket's connections: `disable_monitor` it before closing.
+
+    Args:
+        context: ZeroMQ context of the socket.
+        socket: The socket.
+        events: What to tell of, `zmq.EVENT_…`.
+    """
     address = f"inproc://devicewatch-monitor-{uuid4()}"
     monitor = open_socket(context, zmq.PAIR)
     # ZeroMQ's own thread writes here, and must never have to wait for us to read.
     monitor.set(zmq.RCVHWM, 0)
     try:
-        socket.monitor(address, _WATCHED)
+        socket.monitor(address, events)
         monitor.connect(address)
     except BaseException:
         monitor.close(linger=0)

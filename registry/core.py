@@ -76,6 +76,7 @@ from ..events.protocol import (
 from ..events.records import Bye, Device, Event, Tick
 from ..events.text import printable
 from .authority import Authority, forbidden
+from .counts import Counts, Figures
 from .fairness import FairLeases
 from .journal import Change, Past, Registration
 from .ledger import Ledger, lease_asked_for
@@ -214,6 +215,27 @@ class RegistryCore:
     def away(self) -> float:
         """Seconds for which the driver was held up, in total: every lease was given that time."""
         return self._leases.away
+
+    def figures(self, counts: Counts) -> Figures:
+        """How it is doing. May be asked from any thread, and looks at no device.
+
+        Args:
+            counts: What the driver has counted.
+        """
+        types, history = self._registrations.types, self._ledger.history
+        return Figures(
+            epoch=self.epoch,
+            seq=self.seq,
+            devices=types.own,
+            other_devices=types.others,
+            devices_limit=self.settings.limits.devices,
+            history=len(history),
+            history_limit=history.capacity,
+            stalls=self._leases.stalls,
+            stalled=self.away,
+            refused=self.refused,
+            counts=counts,
+        )
 
     def attend(self, now: float) -> None:
         """Say that the driver has woken up, as it had promised to by `next_deadline()`."""

@@ -27,6 +27,11 @@ class Doorbell(Bell):
         super().ring()
         self._rang = True
 
+    @property
+    def rang(self) -> bool:
+        """Whether it rang since the loop last answered."""
+        return self._rang
+
     def is_answered(self, timeout: float) -> bool:
         """Ring, and say whether the loop answers within so many seconds. From any other thread."""
         question = threading.Event()

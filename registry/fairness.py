@@ -75,12 +75,14 @@ class FairLeases:
 
     Attributes:
         away: Seconds for which the registry was held up, in total.
+        stalls: How often it was.
         seen: When the driver was last known to be at work.
         tolerance: Seconds without a sign of life that are no hold-up.
     """
 
     def __init__(self, now: float, *, watchful: bool) -> None:
         self.away = 0.0
+        self.stalls = 0
         self.seen = now
         self.tolerance = TOLERANCE if watchful else math.inf
         self._look = LOOK if watchful else math.inf
@@ -129,6 +131,7 @@ class FairLeases:
         late = now - woken_by
         if late > self.tolerance:
             self.away += late + self._unseen(late, woken_by - self.seen)
+            self.stalls += 1
         self.seen = now
 
     def _unseen(self, late: float, slept: float) -> float:

@@ -17,6 +17,9 @@ class History:
         self._first = seq + 1
         self._last = seq
 
+    def __len__(self) -> int:
+        return len(self._ring)
+
     @property
     def oldest(self) -> int:
         """Number of the oldest event kept, or of the next one to come if none is."""

@@ -21,7 +21,7 @@ program's memory, and a store on several machines alike.
 import enum
 from collections import deque
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import attrs
 
@@ -106,6 +106,14 @@ class Journal(Protocol):
 
     def close(self) -> None:
         """Let go of it. May be repeated."""
+
+
+@runtime_checkable
+class JournalInFiles(Protocol):
+    """What a journal may also be able to say."""
+
+    def size(self) -> int:
+        """How many bytes its files have at the moment. May be asked from any thread."""
 
 
 class Durability(enum.StrEnum):

@@ -17,23 +17,33 @@ from typing import Final
 
 import zmq
 
-from ..events.codec import encode_event
+from ..events.codec import encode_event, encode_reply
+from ..events.errors import JournalError
 from ..events.logs import get_logger
+from ..events.messages import Ack
+from ..events.protocol import RequestName
 from ..events.records import StreamMessage
 from ..events.sockets import Socket, poll_timeout
 from .core import RegistryCore
+from .counts import Counts
 from .doorbell import Doorbell
 from .envelopes import receive, reply
 from .gate import Gate, frame_property
-from .journal import Journal
+from .journal import Change, Journal
 from .marker import Marker
 from .service import Service
+from .watchers import Watchers
 
 _BATCH: Final = 100
 """Requests served in a row before leases, ticks and greetings get their turn."""
 
 _BATCH_TIME: Final = 0.005
 """Seconds after which a batch ends early: some requests take a millisecond or more."""
+
+_TIMED: Final = 16
+"""Of the renewals in a batch that succeed, the first and then one in so many are timed."""
+
+_RENEWED: Final = encode_reply(Ack(RequestName.CHECK_ALIVE, True))
 
 HELD_UP: Final = 1.0
 """Seconds for which the registry has to be held up, in total since the last time, to be logged."""
@@ -52,6 +62,8 @@ class Loop:
         marker: Goes through `requests`.
         bell: Wakes it up; answered after each round.
         gate: Guards the two sockets; None if anyone may use them.
+        watchers: Counts those of `stream`.
+        counts: Where to count what happens, once that is wanted.
         stopping: Ends it, once the bell has rung.
     """
 
@@ -63,11 +75,17 @@ class Loop:
         stream: Socket,
         marker: Marker,
         bell: Doorbell,
+        watchers: Watchers,
+        counts: Counts,
         stopping: threading.Event,
         gate: Gate | None = None,
     ) -> None:
         self._core = core
+        self._journal = journal
         self._service = Service(core, journal, self._publish)
+        self._watchers = watchers
+        self._counts = counts
+        self._counting: Counts | None = None
         self._requests = requests
         self._stream = stream
         self._marker = marker
@@ -94,6 +112,8 @@ class Loop:
         """
         while not self._stopping.is_set():
             self.do_round()
+            if self._bell.rang:  # somebody wants to know how it is doing
+                self._watchers.look(time.monotonic())
             self._bell.answer()
         self._publish(self._core.bye(time.monotonic()))
 
@@ -103,6 +123,9 @@ class Loop:
         core.wall_offset = time.time() - now
         if self._has_slept:
             core.attend(now)
+        if self._counts.wanted and self._counting is None:
+            self._counting = self._counts
+            self._service.count(self._counts, _MeasuredJournal(self._journal, self._counts))
         if self._gate is not None:
             self._look_after(self._gate, now)
         self._marker.forward()
@@ -115,6 +138,9 @@ class Loop:
             self._marker.send(number)
         if self._has_new_subscriber():
             core.subscribed(now)
+            self._watchers.look(now)
+        elif now >= self._watchers.next_look:
+            self._watchers.look(now)
         if tick := core.tick(now):
             self._publish(tick)
         if drained:
@@ -122,7 +148,7 @@ class Loop:
         self._has_slept = drained
 
     def _next_deadline(self) -> float:
-        deadline = self._core.next_deadline()
+        deadline = min(self._core.next_deadline(), self._watchers.next_look)
         return deadline if self._gate is None else min(deadline, self._gate.next_look)
 
     def _look_after(self, gate: Gate, now: float) -> None:
@@ -142,15 +168,21 @@ class Loop:
 
     def _serve_waiting(self) -> bool:
         """Serve a batch of requests; say whether that was all that waited."""
-        end = time.monotonic() + _BATCH_TIME
-        for _ in range(_BATCH):
+        counting, end = self._counting, time.monotonic() + _BATCH_TIME
+        for number in range(_BATCH):
             try:
                 envelope, frames, peer = receive(self._requests, self._whose)
             except zmq.Again:
                 return True
             now = time.monotonic()
             if envelope:  # else it asks for no answer, and gets none
-                reply(self._requests, envelope, self._answer(frames, now, peer))
+                answer = self._answer(frames, now, peer)
+                reply(self._requests, envelope, answer)
+                if counting is not None and answer:
+                    if number % _TIMED and answer == _RENEWED:
+                        counting.renewals += 1
+                    else:
+                        counting.answered(*self._service.latest, time.monotonic() - now)
             if now > end:
                 break
         return False
@@ -170,12 +202,33 @@ class Loop:
         try:
             for _ in range(_BATCH):
                 frame = self._stream.recv(zmq.NOBLOCK, copy=False)
-                found |= frame.bytes.startswith(b"\1")
+                if frame.bytes.startswith(b"\1"):
+                    found = True
+                    self._watchers.heard_from(frame)
                 if self._gate is not None:
                     self._gate.peer(frame, first=True)
         except zmq.Again:
             pass
         return found
+
+
+class _MeasuredJournal:
+    """A journal, and how long it takes to keep a change in it."""
+
+    def __init__(self, journal: Journal, counts: Counts) -> None:
+        self._journal = journal
+        self._counts = counts
+        self.load, self.close = journal.load, journal.close
+
+    def append(self, change: Change) -> None:
+        since = time.monotonic()
+        try:
+            self._journal.append(change)
+        except JournalError:
+            self._counts.not_kept += 1
+            raise
+        finally:
+            self._counts.appends.note(time.monotonic() - since)
 
 
 def _address(frame: zmq.Frame) -> str | None:

@@ -5,6 +5,7 @@ from itertools import islice
 from sortedcontainers import SortedDict
 
 from ..events.records import Device
+from .counts import TypeCounts
 from .journal import Registration
 from .names import NumberedNames
 
@@ -12,13 +13,14 @@ from .names import NumberedNames
 class Registrations:
     """An index for each way in which a registration is known.
 
-    One thread at a time may use it; `devices` may be read from any.
+    One thread at a time may use it; `devices` and `types` may be read from any.
 
     Attributes:
         by_name: Those of the devices' names. Read it, do not change it; nor the others.
         by_addr: Those of the devices' addresses.
         by_uuid: Those of the devices' secrets.
         by_peer: Those of whoever asked for them; what is in there is by uuid.
+        types: How many there are of each type.
     """
 
     def __init__(self) -> None:
@@ -26,6 +28,7 @@ class Registrations:
         self.by_addr: dict[str, Registration] = {}
         self.by_uuid: dict[str, Registration] = {}
         self.by_peer: dict[str, dict[str, Registration]] = {}
+        self.types = TypeCounts()
         self._by_revision: SortedDict[int, Registration] = SortedDict()
         self._numbered = NumberedNames()
 
@@ -44,6 +47,7 @@ class Registrations:
         device = registration.device
         if device.name not in self.by_name:
             self._numbered.add(device.name)
+            self.types.add(device.device_type)
         self.by_name[device.name] = registration
         self.by_addr[device.addr] = registration
         self.by_uuid[registration.uuid] = registration
@@ -66,6 +70,7 @@ class Registrations:
         if not of_peer:
             del self.by_peer[registration.peer]
         self._numbered.discard(device.name)
+        self.types.remove(device.device_type)
 
     def free_name(self, wish: str, device_type: str) -> str:
         """The name for a device that wishes for one, which may be empty or taken."""

@@ -31,12 +31,14 @@ from ..events.sockets import HANDSHAKE_TIMEOUT, Context, Socket
 from ..subscribers.callbacks import CallbackAdapter, DeviceCallback
 from .authorized import AuthorizedKeys, authorized_path
 from .core import CoreSettings, RegistryCore
+from .counts import Counts, Figures
 from .doorbell import Doorbell
 from .gate import Gate
-from .journal import Journal, MemoryJournal
+from .journal import Journal, JournalInFiles, MemoryJournal
 from .limits import KEYED, Limits
 from .loop import Loop
 from .marker import ONE_IO_THREAD, Marker
+from .watchers import Watchers
 
 _SEND_QUEUE: Final = 10_000
 """Messages kept for a subscriber that is slow; what comes after is dropped, and it resyncs."""
@@ -123,6 +125,9 @@ class DeviceRegistry(threading.Thread):
         self._stream: Socket | None = None
         self._marker: Marker | None = None
         self._bell: Doorbell | None = None
+        self._watchers: Watchers | None = None
+        self._counts = Counts()
+        self._started_at: float | None = None
         self._stopping = threading.Event()
         # Not join(): interrupted by Ctrl-C, it may take the thread for ended (before Python 3.13).
         self._ended = threading.Event()
@@ -200,6 +205,27 @@ class DeviceRegistry(threading.Thread):
         bell = self._bell
         return bell is not None and bell.is_answered(timeout)
 
+    def figures(self) -> Figures:
+        """How it is doing, in numbers; see `metrics`. At once, also while its loop is held up.
+
+        What happens is counted from the first call on: until somebody wants to know it, nobody pays
+        for it.
+        """
+        self._counts.wanted = True
+        if self._core is None:
+            return Figures(
+                devices_limit=self._settings.limits.devices,
+                history_limit=self._settings.history,
+                counts=self._counts,
+            )
+        size = self._journal.size() if isinstance(self._journal, JournalInFiles) else None
+        return attrs.evolve(
+            self._core.figures(self._counts),
+            started=self._started_at,
+            watchers=0 if self._watchers is None else len(self._watchers),
+            journal_bytes=size,
+        )
+
     def add_new_device_callback(self, callback: DeviceCallback) -> None:
         """Call `callback(device_type, addr, name)` for every device that registers from now on.
 
@@ -235,13 +261,15 @@ class DeviceRegistry(threading.Thread):
             undo.callback(_discard, requests, self._inproc[0])
             stream = self._listen(zmq.XPUB, self._ports[1], self._inproc[1])
             undo.callback(_discard, stream, self._inproc[1])
+            self._watchers = Watchers(self._zmq_context, stream)
+            undo.callback(self._watchers.close)
             stream.set(zmq.XPUB_VERBOSE, 1)
             ports = (_bound_port(requests), _bound_port(stream))
             self._core = self._restore(int(ports[1]))
             undo.callback(self._journal.close)
             self._marker = Marker(self._zmq_context, self._inproc[0])
             undo.callback(self._marker.close)
-            self._ports = ports
+            self._ports, self._started_at = ports, time.time()
             self._requests, self._stream, self._bell = requests, stream, Doorbell()
             super().start()
             undo.pop_all()
@@ -344,19 +372,23 @@ class DeviceRegistry(threading.Thread):
     def run(self) -> None:
         """The loop. Called by `start`."""
         core, requests, stream = self._core, self._requests, self._stream
-        marker, bell = self._marker, self._bell
+        marker, bell, watchers = self._marker, self._bell, self._watchers
         if core is None or requests is None or stream is None or marker is None or bell is None:
+            raise RuntimeError("call start(), not run()")
+        if watchers is None:
             raise RuntimeError("call start(), not run()")
         try:
             Loop(
-                core, self._journal, requests, stream, marker, bell, self._stopping, self._gate
-            ).run()
+                core, self._journal, requests, stream, marker, bell, watchers, self._counts,
+                self._stopping, self._gate,
+            ).run()  # fmt: skip
         except zmq.ContextTerminated:
             log.info("the ZeroMQ context was terminated; the registry stops")
         except Exception:
             log.exception("the registry stops: its loop failed")
             raise
         finally:
+            watchers.close()
             requests.close()
             stream.close()
             marker.close()

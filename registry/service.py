@@ -19,6 +19,7 @@ from ..events.messages import ErrorReply, Reply, Request
 from ..events.protocol import ErrorCode
 from ..events.records import Event, StreamMessage
 from .core import RegistryCore
+from .counts import Counts
 from .journal import Journal
 from .security import peer_name
 from .tally import Tally
@@ -36,7 +37,12 @@ class Service:
         core: Decides.
         journal: Keeps what the core has changed.
         publish: Sends a message to all subscribers.
+
+    Attributes:
+        latest: The latest request, if it was understood, and its answer; once it counts.
     """
+
+    latest: tuple[Request | None, Reply]
 
     def __init__(
         self, core: RegistryCore, journal: Journal, publish: Callable[[StreamMessage], None]
@@ -45,7 +51,18 @@ class Service:
         self._journal = journal
         self._publish = publish
         self._tally = Tally()
+        self._counts: Counts | None = None
         self._refused = 0  # changes that could not be kept, since the last one that was
+
+    def count(self, counts: Counts, journal: Journal) -> None:
+        """Count from now on what is published.
+
+        Args:
+            counts: There.
+            journal: Takes the journal's place.
+        """
+        self._counts = counts
+        self._journal = journal
 
     def answer(self, frames: Sequence[bytes], now: float, peer: str | None = None) -> bytes:
         """Serve one request, whatever it is, and give the one frame of its reply.
@@ -63,8 +80,13 @@ class Service:
         except MessageError as error:
             reply = ErrorReply(error.req_event, error.code, str(error))
             self._log("bad request", reply, now, peer)
+            if self._counts is not None:
+                self.latest = None, reply
             return encode_reply(reply)
-        return encode_reply(self._serve(request, now, peer))
+        answer = self._serve(request, now, peer)
+        if self._counts is not None:
+            self.latest = request, answer
+        return encode_reply(answer)
 
     def expire(self, now: float, *, drained: bool) -> None:
         """Remove devices whose lease has ended for sure; see `RegistryCore.expire`.
@@ -127,3 +149,5 @@ class Service:
     def _publish_all(self, events: Sequence[Event]) -> None:
         for event in events:
             self._publish(event)
+            if self._counts is not None:
+                self._counts.published(event)

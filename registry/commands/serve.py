@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -124,6 +125,17 @@ log = get_logger(__name__)
     help="Requests per second to answer one key or address. Renewals are not counted.  "
     f"[default: {DEFAULT_REQUESTS_PER_KEY:g} with --curve, or any number]",
 )
+@click.option(
+    "--metrics-port",
+    metavar="PORT",
+    type=click.IntRange(0, 65_535),
+    help="Serve /metrics, for Prometheus, and /healthz at this TCP port; 0 picks a free one.",
+)
+@click.option(
+    "--metrics-bind",
+    metavar="ADDR",
+    help='Interface to serve them at; "*" for all. There is no password.  [default: 127.0.0.1]',
+)
 def serve(
     bind: str,
     port: str,
@@ -139,13 +151,16 @@ def serve(
     max_devices: int,
     devices_per_peer: int | None,
     requests_per_peer: float | None,
+    metrics_port: int | None,
+    metrics_bind: str | None,
 ) -> None:
     """Run the registry until Ctrl-C or SIGTERM.
 
     Started again, it goes on with the devices that it had (see docs/journal.md). SIGHUP does
     nothing: there is nothing to reload. Under systemd it says when it is ready and that it is
     well (see docs/service.md). With --curve it lets in only those whose keys `devicewatch keys
-    authorize` has put on its list (see docs/security.md).
+    authorize` has put on its list (see docs/security.md). With --metrics-port it says how it is
+    doing (see docs/metrics.md).
     """
     if not curve and (key_name or authorized):
         raise click.UsageError("--key and --authorized are of use with --curve only")
@@ -181,16 +196,34 @@ def serve(
     )
     with Signals(outlive_hangup=True) as signals, contextlib.ExitStack() as stack:
         stack.callback(registry.stop)
+        # First: a port that is in use is found out before anybody relies on the registry.
+        metrics = stack.enter_context(_metrics(registry, metrics_port, metrics_bind))
         registry.start()
         stack.enter_context(ServiceManager(registry))
         click.echo(f"devicewatch registry ready at {registry.url} (events {registry.events_url})")
         if key is not None:
             click.echo(f"its public key is {key.public}")
+        for url in metrics:
+            click.echo(f"metrics at {url}")
         sys.stdout.flush()
         signals.ring_after(registry.join)
         signals.wait(lambda: not registry.is_alive())
         if not signals.received:
             raise click.ClickException("the registry stopped by itself; its log says why")
+
+
+@contextlib.contextmanager
+def _metrics(registry: DeviceRegistry, port: int | None, bind: str | None) -> Iterator[list[str]]:
+    """Serve metrics, if they are wanted; gives where they are."""
+    if port is None:
+        if bind is not None:
+            raise click.UsageError("--metrics-bind is of use with --metrics-port only")
+        yield []
+        return
+    from ..metrics import MetricsServer  # needs a library
+
+    with MetricsServer(registry, port, bind or "127.0.0.1") as server:
+        yield [server.url]
 
 
 def _registry_key(name: str | None) -> Key:

@@ -258,6 +258,14 @@ class SqliteJournal:
                 why = reason(error) if isinstance(error, sqlite3.Error) else str(error)
                 log.warning("could not close the journal in order", why=why)
 
+    def size(self) -> int:
+        """See `JournalInFiles`."""
+        total = 0
+        for path in (self._path, self._path.with_name(self._path.name + "-wal")):
+            with contextlib.suppress(OSError):  # it is not there, or not yet
+                total += path.stat().st_size
+        return total
+
     # --- transactions ------------------------------------------------------------------------
 
     @contextlib.contextmanager

@@ -8,6 +8,7 @@ to the bit.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 from itertools import count
 
@@ -45,6 +46,7 @@ from devicewatch.events.messages import (
 from devicewatch.events.protocol import MAX_INTEGER, MAX_PAGE, PROTOCOL_VERSION, Reason
 from devicewatch.events.records import Added, Device, Event, Removed, Tick
 from devicewatch.registry.core import GREETING_INTERVAL, RETRY, CoreSettings, RegistryCore
+from devicewatch.registry.counts import Counts
 from devicewatch.registry.journal import MemoryJournal
 
 # The coverage that must be whole is that of tests which are after something in particular.
@@ -490,6 +492,14 @@ class CoreBesideAModel(RuleBasedStateMachine):
             history=self._history,
             events_port=5556,
         )
+
+    @invariant()
+    def the_types_are_counted(self) -> None:
+        figures = self._core.figures(Counts())
+        present = Counter(held.device.device_type for held in self._present)
+        assert Counter(figures.devices) == present  # those of which there are none do not matter
+        assert figures.other_devices == 0
+        assert figures.history == min(self._seq, self._history)
 
     @invariant()
     def no_deadline_is_missed(self) -> None:

@@ -103,6 +103,7 @@ def whole_state(core: RegistryCore) -> dict[str, object]:
         "addresses": {addr: registration.uuid for addr, registration in held.by_addr.items()},
         "peers": {peer: set(registrations) for peer, registrations in held.by_peer.items()},
         "pages": [registration.uuid for registration in held._by_revision.values()],
+        "types": ({type_: n for type_, n in held.types.own.items() if n}, held.types.others),
         "numbers": dict(held._numbered._bitmaps),
         "leases": dict(core._leases._leases._deadlines),
         "history": list(core._ledger.history._ring),
