@@ -136,7 +136,7 @@ class _Server(WSGIServer):
     """Accepts connections, and knows them."""
 
     timeout = 0  # `handle_request` is called when there is something to do
-    request_queue_size = MAX_CONNECTIONS
+    request_queue_size = 128
 
     def __init__(self, addr: str, port: int) -> None:
         self.cannot_accept = False
