@@ -37,6 +37,9 @@ _QUIET: Final = 5.0
 _MAX_THREADS: Final = 2 * MAX_CONNECTIONS
 """Those of connections that were cut may still be busy for a moment; beyond this nobody gets in."""
 
+_PATIENCE: Final = 2.0
+"""Seconds in which all of them have to be over when the server ends. They are on nobody's way."""
+
 _PAUSE: Final = 0.1
 """Seconds until the next attempt, where a connection cannot be accepted: descriptors are short."""
 
@@ -200,8 +203,9 @@ class _Server(WSGIServer):
             connections = self._connections.copy()
             for connection in connections:
                 connection.cut()
+        until = time.monotonic() + _PATIENCE
         for connection in connections:
-            connection.thread.join(LONGEST)
+            connection.thread.join(max(0.0, until - time.monotonic()))
 
     def handle_error(self, _request: Any, _client_address: Any) -> None:
         """Nothing: what strangers do is no trouble of ours."""

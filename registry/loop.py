@@ -4,8 +4,8 @@ It moves bytes, reads the clocks and wakes up; what anything means is the core's
 round it serves the requests that wait, up to a batch, then lets leases end and ticks go out, and
 sleeps until the core's next deadline or until something arrives. Before a lease ends it sends
 itself the markers that the core asks for, which prove that every renewal that was in time has been
-read (P8, see `fairness`). An idle registry wakes up once a tick, or twice a second while it has
-devices.
+read (P8, see `fairness`). An idle registry wakes up once a tick, and every five seconds at least;
+twice a second while it has devices.
 
 What becomes of a request is decided in `service`. Whatever happens there, exactly one reply goes
 out: a REQ socket that waits for one is stuck for good.

@@ -9,6 +9,8 @@ For a program that has metrics of its own there is the `RegistryCollector`.
 """
 
 import platform
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 from typing import Final, Self
@@ -106,7 +108,7 @@ class MetricsServer:
         self._registry = registry
         collectors = CollectorRegistry()
         collectors.register(RegistryCollector(registry))
-        ProcessCollector(registry=collectors)
+        _Process(registry=collectors)
         self._metrics: Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]] = make_wsgi_app(
             collectors
         )
@@ -181,6 +183,15 @@ _Write = Callable[[bytes], object]
 def _text(status: str, text: str) -> _Answer:
     headers = [("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store")]
     return status, headers, f"{text}\n".encode()
+
+
+class _Process(ProcessCollector):
+    """What the system says of this process, also where a service sees nothing else in `/proc`."""
+
+    def _boot_time(self) -> float:
+        if sys.platform != "linux":
+            raise OSError("there is no /proc")
+        return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 # --- what is measured -----------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,12 +21,20 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families
 
 from devicewatch.events import BindError, JournalError
-from devicewatch.registry import DeviceRegistry, MemoryJournal, SqliteJournal, metrics
+from devicewatch.events.protocol import Role
+from devicewatch.registry import (
+    DeviceRegistry,
+    MemoryJournal,
+    SqliteJournal,
+    metrics,
+    register_device,
+)
 from devicewatch.registry.commands.demo import RunningCommand, running
 from devicewatch.registry.counts import MAX_TYPES, Counts, Figures
 from devicewatch.registry.journal import Change
 from devicewatch.registry.metrics import MetricsServer, RegistryCollector
 from tests.support.hostile import HOSTILE, SHOWN, registry_of_old
+from tests.support.keys import guarded
 from tests.support.live import PATIENCE, RawClient, free_port, raw_client, wait_until
 
 Context = zmq.Context[zmq.Socket[bytes]]
@@ -147,6 +156,15 @@ def test_what_happens_is_counted(context: Context, tmp_path: Path) -> None:
     assert ("process_open_fds",) in page.samples
 
 
+def test_who_is_turned_away_is_counted(tmp_path: Path, context: Context) -> None:
+    with guarded(tmp_path / "keys") as place, MetricsServer(place.registry, 0) as server:
+        key = place.let_in("viewer", Role.VIEWER)
+        register_device(context, "camera", "tcp://a:1", "", place.registry.url, key=key)
+        page = scrape(server)
+    assert page["requests_total", "FORBIDDEN", "REGISTER"] == 1
+    assert page["refused_total"] == 1
+
+
 def test_a_change_that_cannot_be_kept_is_counted(context: Context) -> None:
     class Full(MemoryJournal):
         def append(self, change: Change) -> None:
@@ -220,6 +238,20 @@ def test_a_type_that_does_not_print_does_no_harm() -> None:
         MetricsServer(registry, 0) as server,
     ):
         assert scrape(server)["devices", SHOWN] == 1
+
+
+# --- the process ----------------------------------------------------------------------------------
+
+
+def test_a_service_that_sees_only_processes_in_proc_measures_its_own(tmp_path: Path) -> None:
+    """`ProcSubset=pid`, as in our unit: there is no `/proc/stat`."""
+    (tmp_path / str(os.getpid())).symlink_to(f"/proc/{os.getpid()}")
+    collectors = CollectorRegistry()
+    metrics._Process(proc=str(tmp_path), pid=os.getpid, registry=collectors)
+    assert (collectors.get_sample_value("process_open_fds") or 0) > 2
+    started = collectors.get_sample_value("process_start_time_seconds")
+    assert started is not None
+    assert 0 <= time.time() - started < 86_400
 
 
 # --- in a program that has metrics of its own -----------------------------------------------------

@@ -7,14 +7,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 import zmq
 
+from devicewatch.events.protocol import Role
 from devicewatch.registry import DeviceRegistry
 from devicewatch.registry.watchers import Watchers
 from devicewatch.subscribers import Watcher
+from tests.support.keys import guarded
 from tests.support.live import PATIENCE, raw_subscriber, wait_until
 from tests.support.proxy import FaultProxy
 
@@ -132,6 +135,18 @@ def test_callbacks_in_the_same_process_are_not_watchers(context: Context) -> Non
         with raw_subscriber(context, registry.events_url):
             wait_until(lambda: watchers(registry) == 1)
     assert registry.figures().watchers == 0
+
+
+def test_with_keys_it_is_those_who_were_let_in(tmp_path: Path, context: Context) -> None:
+    with guarded(tmp_path / "keys") as place:
+        key = place.let_in("viewer", Role.VIEWER)
+        stranger = subscriber(context, place.registry.events_url, b"")
+        with Watcher(place.registry.url, key=key) as watcher:
+            watcher.connect(PATIENCE)
+            wait_until(lambda: watchers(place.registry) == 1)
+            place.let_out("viewer")
+            wait_until(lambda: watchers(place.registry) == 0)
+        stranger.close()
 
 
 # --- the order of what is told --------------------------------------------------------------------
