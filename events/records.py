@@ -35,6 +35,12 @@ class Device:
     registered_at: float
     metadata: Mapping[str, MetadataValue] = attrs.field(factory=dict, hash=False)
 
+    def _repr_html_(self) -> str:
+        """A table, for notebooks."""
+        from .html import device_html  # noqa: PLC0415 - which knows devices
+
+        return device_html(self)
+
 
 @attrs.frozen
 class Cursor:

@@ -16,6 +16,7 @@ import zmq
 
 from ..events.aio import wait_readable
 from ..events.errors import RegistryUnreachable
+from ..events.html import view_html
 from ..events.keys import Key
 from ..events.protocol import DEFAULT_REGISTRY
 from ..events.records import Added, Cursor, Device, Event, Record, Removed, State, Status
@@ -279,6 +280,13 @@ class AsyncWatcher:
 
     async def __aexit__(self, *_error: object) -> None:
         await self.close()
+
+    def __repr__(self) -> str:
+        return f"<AsyncWatcher of {self._url}: {self.status.state}, {len(self.devices)} devices>"
+
+    def _repr_html_(self) -> str:
+        """A table, for notebooks. From any thread."""
+        return view_html(self._url, self.status, self.devices)
 
     def __del__(self) -> None:
         if hasattr(self, "_news"):  # else the constructor failed

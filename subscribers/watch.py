@@ -13,6 +13,7 @@ from typing import Literal, Self, overload
 import zmq
 
 from ..events.errors import RegistryUnreachable
+from ..events.html import view_html
 from ..events.keys import Key
 from ..events.protocol import DEFAULT_REGISTRY
 from ..events.records import Added, Cursor, Device, Event, Record, Removed, State, Status
@@ -265,6 +266,13 @@ class Watcher:
 
     def __exit__(self, *_error: object) -> None:
         self.close()
+
+    def __repr__(self) -> str:
+        return f"<Watcher of {self._url}: {self.status.state}, {len(self.devices)} devices>"
+
+    def _repr_html_(self) -> str:
+        """A table, for notebooks. From any thread."""
+        return view_html(self._url, self.status, self.devices)
 
     def __del__(self) -> None:
         if hasattr(self, "_in_use"):  # else the constructor failed
