@@ -27,17 +27,22 @@ _LEFT: Final = ' style="text-align: left; vertical-align: top"'
 _FAINT: Final = ' style="opacity: 0.6"'
 
 
-def device_html(device: Device) -> str:
-    """A table of two columns: what is known of a device, and below it its metadata."""
+def device_html(device: Device, longest: int = MAX_METADATA_VALUE) -> str:
+    """A table of two columns: what is known of a device, and below it its metadata.
+
+    Args:
+        device: The device.
+        longest: Characters of each text that are shown.
+    """
     metadata = islice(device.metadata.items(), MAX_METADATA)
     more = len(device.metadata) - MAX_METADATA
     rows = [
-        _row("name", _shown(device.name, MAX_NAME)),
-        _row("type", _shown(device.device_type, MAX_NAME)),
-        _row("address", _shown(device.addr, MAX_ADDR)),
+        _row("name", _shown(device.name, longest)),
+        _row("type", _shown(device.device_type, longest)),
+        _row("address", _shown(device.addr, longest)),
         _row("present since", moment(device.registered_at)),
         *(
-            _row(f"<i>{_shown(key, MAX_METADATA_KEY)}</i>", _shown(value, MAX_METADATA_VALUE))
+            _row(f"<i>{_shown(key, MAX_METADATA_KEY)}</i>", _shown(value, longest))
             for key, value in metadata
         ),
     ]
