@@ -10,7 +10,7 @@ It needs PySide6 (the extra `qt`).
 from ...events.extras import extra
 
 with extra("qt"):
-    from .models import DeviceListModel, DeviceTableModel
+    from .models import DeviceListModel, DeviceRole, DeviceTableModel
     from .watcher import DeviceWatcher
 
-__all__ = ["DeviceListModel", "DeviceTableModel", "DeviceWatcher"]
+__all__ = ["DeviceListModel", "DeviceRole", "DeviceTableModel", "DeviceWatcher"]

@@ -74,7 +74,9 @@ class Courier:
             item = self._items.popleft() if self._items else None
             if not self._items:
                 self._bell.hush()
-            self._changed.notify_all()
+            if len(self._items) == self._limit // 2:
+                # Not for each that is taken: the two threads would only wait for each other.
+                self._changed.notify_all()
             return item
 
     def stop(self) -> None:
@@ -112,7 +114,10 @@ class Courier:
 
     def _put(self, item: Item) -> bool:
         with self._changed:
-            self._changed.wait_for(lambda: self._stopped or len(self._items) < self._limit)
+            if len(self._items) >= self._limit:
+                self._changed.wait_for(
+                    lambda: self._stopped or len(self._items) <= self._limit // 2
+                )
             if not self._stopped:
                 self._items.append(item)
                 if len(self._items) == 1:

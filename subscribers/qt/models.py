@@ -109,6 +109,7 @@ class _DeviceModel(_Base):
     def _follow(self, watcher: DeviceWatcher) -> None:
         self._watcher = watcher
         self._live = watcher.live
+        self._faint: object = None  # a colour, once it is asked for
         self._devices = list(watcher.devices.values())
         self._numbers = list(range(len(self._devices)))  # of each row, rising
         self._number = {device.name: row for row, device in enumerate(self._devices)}
@@ -141,7 +142,7 @@ class _DeviceModel(_Base):
         if role == DeviceRole.LIVE:
             return self._live
         if role == Qt.ItemDataRole.ForegroundRole:
-            return None if self._live else _faint()
+            return self._foreground()
         device = self._devices[index.row()]
         if role == Qt.ItemDataRole.DisplayRole:
             return _COLUMNS[index.column()][1](device)
@@ -204,6 +205,11 @@ class _DeviceModel(_Base):
 
     # --- what that is worth -------------------------------------------------------------------
 
+    def _foreground(self) -> object:
+        if not self._live and self._faint is None:
+            self._faint = _faint()
+        return None if self._live else self._faint
+
     def _get_live(self) -> bool:
         return self._live
 
@@ -214,7 +220,7 @@ class _DeviceModel(_Base):
         """Show the devices as of a view that is live, or that is not."""
         if live == self._live:
             return
-        self._live = live
+        self._live, self._faint = live, None
         self.liveChanged.emit(live)
         if self._devices:
             last = len(self._devices) - 1
@@ -228,7 +234,7 @@ class DeviceListModel(_DeviceModel, QAbstractListModel):
 
     In QML, the roles are `name`, `deviceType`, `addr`, `presentSince`, `metadata` and `live`; in
     Python, `DeviceRole`. Views show the name, with all else in the tooltip; and while the view of
-    the registry is not live (the property `live`), in the colour of what is disabled.
+    the registry is not live (the property `live`), in a fainter colour.
 
     Args:
         watcher: Who tells of the devices. The model keeps it.
@@ -293,10 +299,10 @@ def _ranges(rows: Iterable[int]) -> Iterator[tuple[int, int]]:
 
 
 def _faint() -> object:
-    """The colour of what is disabled."""
+    """The colour of text that is not to catch the eye, and can still be read."""
     # A program without windows gets by without the system's libraries that QtGui needs.
     from PySide6.QtGui import QGuiApplication, QPalette  # noqa: PLC0415
 
     if not isinstance(QCoreApplication.instance(), QGuiApplication):
         return None
-    return QGuiApplication.palette().brush(QPalette.ColorGroup.Disabled, QPalette.ColorRole.Text)
+    return QGuiApplication.palette().brush(QPalette.ColorRole.PlaceholderText)

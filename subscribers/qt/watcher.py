@@ -34,8 +34,12 @@ from .typed import Property
 TURN: Final = 0.01
 """Seconds that may be spent on telling before the event loop gets its turn."""
 
-MAX_BATCH: Final = 250
-"""Records that are told before it does; views have work of their own with each."""
+MAX_BATCH: Final = 256
+"""Records that are told before it does, at the most."""
+
+MIN_BATCH: Final = 8
+"""Fewer it are not, while each takes next to no time. How much work views have with a batch, one
+that sorts above all, is seen only afterwards: the next one is smaller then, or larger."""
 
 
 class DeviceWatcher(QObject):
@@ -99,6 +103,7 @@ class DeviceWatcher(QObject):
         self._status = Status(State.CONNECTING, time.time(), watcher.status.why)
         self._devices: dict[str, Device] = {}
         self._telling = False
+        self._batch = MAX_BATCH
         self._told: list[Record] = []  # since `received` was emitted
         self._error = ""
         self._courier = courier = Courier(watcher)
@@ -161,18 +166,22 @@ class DeviceWatcher(QObject):
         courier, notifier = self._courier, self._notifier
         self._telling = True
         notifier.setEnabled(False)
-        until = time.monotonic() + TURN
+        begin = time.monotonic()
         while (item := courier.take()) is not None:
             self._emit(item)
             if not isValid(self):  # a slot has deleted it
                 return
-            if len(self._told) >= MAX_BATCH or time.monotonic() >= until:
+            if len(self._told) >= self._batch or time.monotonic() >= begin + TURN:
                 break
         told, self._told = self._told, []
         if told:
             self.received.emit(told)
         if isValid(self):
             self._telling = False
+            slow = time.monotonic() > begin + TURN
+            self._batch = (
+                max(MIN_BATCH, self._batch // 2) if slow else min(MAX_BATCH, self._batch * 2)
+            )
             if not courier.stopped:
                 notifier.setEnabled(True)
 

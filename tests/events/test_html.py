@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devicewatch.events import Device, State, Status
@@ -154,6 +154,7 @@ def test_tags_are_text(text: str) -> None:
     assert cells[5:8] == [text] * 3
 
 
+@settings(max_examples=50)
 @given(st.dictionaries(st.text(), devices, max_size=3), st.text(), st.text(), st.floats())
 def test_whatever_the_text_the_tags_are_ours(
     view: Mapping[str, Device], url: str, why: str, since: float

@@ -25,8 +25,7 @@ from shiboken6 import delete
 
 from devicewatch.events import Added, Device, Event, Reason, Removed
 from devicewatch.registry import DeviceRegistry
-from devicewatch.subscribers.qt import DeviceListModel, DeviceTableModel, DeviceWatcher
-from devicewatch.subscribers.qt.models import DeviceRole
+from devicewatch.subscribers.qt import DeviceListModel, DeviceRole, DeviceTableModel, DeviceWatcher
 from devicewatch.subscribers.snapshot import fold
 from tests.support.hostile import DEVICE, SHOWN, TRICKS
 from tests.support.live import raw_client
@@ -222,7 +221,7 @@ def test_a_model_made_in_the_middle_of_a_batch_has_nothing_twice(kind: type[Mode
 
 
 @pytest.mark.parametrize("kind", MODELS, ids=["list", "table"])
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
 @given(st.lists(st.lists(st.tuples(st.sampled_from("abcdefg"), st.booleans()), max_size=12)))
 def test_qt_s_own_judge_is_content_whatever_happens(
     complaints: list[str], kind: type[Model], batches: Sequence[Sequence[tuple[str, bool]]]

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 
 import zmq
-from PySide6.QtCore import QUrl
-from PySide6.QtQml import QQmlComponent, QQmlEngine
-from PySide6.QtQuick import QQuickItem, QQuickWindow
+from PySide6.QtQml import QQmlApplicationEngine
+from PySide6.QtQuick import QQuickItem
 from shiboken6 import delete
 
 from devicewatch.registry import DeviceRegistry
@@ -45,13 +44,11 @@ def test_a_list_view_shows_the_roles(
 ) -> None:
     watcher = follow(registry.url, context=context)
     model = DeviceListModel(watcher)
-    engine = QQmlEngine()
+    engine = QQmlApplicationEngine()
     engine.rootContext().setContextProperty("devices", model)
     engine.rootContext().setContextProperty("registry", watcher)
-    component = QQmlComponent(engine)
-    component.setData(PAGE.encode(), QUrl())
-    window = component.create()
-    assert isinstance(window, QQuickWindow), component.errorString()
+    engine.loadData(PAGE.encode())
+    (window,) = engine.rootObjects()
     view = window.findChild(QQuickItem, "list")
     assert view is not None
     content = view.property("contentItem")
@@ -73,4 +70,4 @@ def test_a_list_view_shows_the_roles(
     watcher.stop()
     spin_until(lambda: all(text.endswith("false") for text in shown()))
     assert window.property("status") == "false closed it was stopped"
-    delete(window)
+    delete(engine)  # before what it shows

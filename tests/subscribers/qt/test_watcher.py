@@ -77,6 +77,7 @@ def test_signals_carry_records_in_order_in_the_gui_thread(
 
     watcher.added.connect(note)
     watcher.removed.connect(note)
+    alive(watcher)
     one = client.register("tcp://a:1", "one")["uuid"]
     client.register("tcp://a:2", "two")
     client.ask("UNREGISTER", {"uuid": one})
