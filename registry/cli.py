@@ -14,6 +14,7 @@ from .commands.keys import keys
 from .commands.log import log
 from .commands.query import info, list_
 from .commands.serve import serve
+from .commands.top import top
 from .commands.watch import watch
 
 
@@ -40,5 +41,5 @@ def main() -> None:
     display.configure_logs()
 
 
-for command in (serve, journal, keys, list_, info, watch, log, announce_, demo):
+for command in (serve, journal, keys, list_, info, watch, top, log, announce_, demo):
     main.add_command(command)

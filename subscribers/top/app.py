@@ -1,0 +1,287 @@
+"""The dashboard itself: a watcher in Textual's event loop, and what it leads to, on a screen.
+
+A task reads the watcher and does nothing but take note; ten times a second at the most the screen
+is brought up to date with all that has happened since, so a burst of a thousand events is drawn
+once. What takes long to draw is drawn less often.
+"""
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar, Final
+
+import attrs
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.theme import Theme
+from textual.widgets import Footer, Input, Label, RichLog, Static
+
+from ...events.errors import DevicewatchError
+from ...events.records import State
+from ..aio import AsyncWatcher
+from .board import Board
+from .chronicle import MAX_LINES, Chronicle
+from .lines import Line
+from .order import Choice, arrange
+from .paint import text_of
+from .screens import Details, Help, Page
+from .table import DeviceTable, Heading
+from .words import found, status
+
+FRAME: Final = 0.1
+"""Seconds between two looks at what has happened, at the least."""
+SHARE: Final = 5
+"""What a frame took, times this, is how long the next one is waited for: most time is for keys."""
+BATCH: Final = 500
+"""Records that are taken in before others get their turn."""
+
+THEME: Final = Theme(
+    name="devicewatch",
+    ansi=True,
+    primary="ansi_cyan",
+    warning="ansi_yellow",
+    error="ansi_red",
+    success="ansi_green",
+    accent="ansi_cyan",
+    foreground="ansi_default",
+    background="ansi_default",
+    surface="ansi_default",
+    panel="ansi_default",
+    boost="ansi_default",
+    variables={
+        "ansi-background": "ansi_default",
+        "ansi-foreground": "ansi_default",
+        "border": "ansi_cyan",
+        "border-blurred": "ansi_bright_black",
+        "scrollbar": "ansi_bright_black",
+        "scrollbar-hover": "ansi_cyan",
+        "scrollbar-active": "ansi_cyan",
+        "scrollbar-background": "ansi_default",
+        "scrollbar-background-hover": "ansi_default",
+        "scrollbar-background-active": "ansi_default",
+        "scrollbar-corner-color": "ansi_default",
+        "block-hover-background": "ansi_default",
+        "footer-key-foreground": "ansi_cyan",
+    },
+)
+"""The terminal's own colours on its own background, be that dark or light."""
+
+
+class TopApp(App[DevicewatchError | None]):
+    """What `devicewatch top` shows. It returns what was in the way, if something was.
+
+    Args:
+        watcher: What to follow; it is closed in the end.
+        url: The registry's address, as it is to be shown.
+    """
+
+    CSS_PATH = "top.tcss"
+    ENABLE_COMMAND_PALETTE = False
+    TITLE = "devicewatch top"
+    VERTICAL_BREAKPOINTS = [(0, "-tiny"), (14, "-low"), (30, "-high")]  # noqa: RUF012
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "filter", "Filter", key_display="/"),
+        Binding("escape", "clear", "Clear", show=False),
+        Binding("s", "sort", "Sort"),
+        Binding("r", "reverse", "Reverse"),
+        Binding("l", "left", "Left"),
+        Binding("question_mark", "help", "Help", key_display="?"),
+        Binding("q", "quit", "Quit"),
+        Binding("ctrl+c", "quit", "Quit", show=False, priority=True),
+        Binding("ctrl+z", "suspend_process", "Suspend", show=False, priority=True),
+    ]
+
+    def __init__(self, watcher: AsyncWatcher, url: str) -> None:
+        super().__init__()
+        self.register_theme(THEME)
+        self.theme = THEME.name
+        self.animation_level = "none"
+        self.board = Board(time.time())
+        self.chronicle = Chronicle()
+        self.choice = Choice()
+        self._watcher = watcher
+        self._url = url
+        self._arranged: tuple[object, ...] = ()  # what the rows in the table were made from
+        self._shown = 0
+        self._logged = 0
+        self._status: list[Line] = []
+
+    def compose(self) -> ComposeResult:
+        """What it consists of."""
+        yield Static(id="status", markup=False)
+        yield Heading(id="heading")
+        yield DeviceTable(self.board, id="table")
+        yield RichLog(id="log", max_lines=MAX_LINES, min_width=1, markup=False)
+        with Horizontal(id="filter"):
+            yield Label("filter: ", markup=False)
+            yield Input(id="words", compact=True, select_on_focus=False)
+            yield Label("", id="found", markup=False)
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Begin."""
+        self.query_one("#log").border_title = "events"
+        self.query_one("#filter").display = False
+        self.query_one("#table").focus()
+        self.run_worker(self._follow(), name="follow", exit_on_error=True)
+        self._frame()
+
+    async def _follow(self) -> None:
+        """Take in what the watcher yields, until it is closed or is not let in."""
+        try:
+            async with self._watcher as watcher:
+                number = 0
+                async for record in watcher.records():
+                    now = time.time()
+                    self.board.add(record, now)
+                    self.chronicle.add(record)
+                    number += 1
+                    if number % BATCH == 0:
+                        await asyncio.sleep(0)
+        except DevicewatchError as error:
+            self.exit(error)
+
+    # --- drawing ------------------------------------------------------------------------------
+
+    def _frame(self) -> None:
+        began = time.perf_counter()
+        self.bring_up_to_date()
+        took = time.perf_counter() - began
+        self.set_timer(max(FRAME, SHARE * took), self._frame)
+
+    def bring_up_to_date(self) -> None:
+        """Show what is the case now."""
+        now = time.time()
+        self.board.forget(now)
+        self._show_status(now)
+        self._show_rows(now)
+        self._show_log()
+        if isinstance(self.screen, Page):
+            self.screen.tell_time()
+
+    def _show_status(self, now: float) -> None:
+        at_present = self._watcher.status
+        widget = self.screen_stack[0].query_one("#status", Static)
+        lines = status(at_present, self._url, self.board, now, widget.content_size.width)
+        if lines != self._status:
+            self._status = lines
+            widget.update(text_of(lines))
+        live = at_present.state is State.LIVE
+        widget.set_class(not live, "-stale")
+        self.table.set_class(not live, "-stale")
+
+    def _show_rows(self, now: float) -> None:
+        # How often somebody left changes by the passing of time as well; once a second will do.
+        made_from = (self.board.version, self.choice, self.table.size.width, int(now))
+        if made_from == self._arranged:
+            self.table.tell_time(now)
+            return
+        self._arranged = made_from
+        rows = arrange(self.board, self.choice, now)
+        self._shown = len(rows)
+        self.table.show(rows, now)
+        self.screen_stack[0].query_one(Heading).show(self.table.columns, self.choice)
+        self._count()
+
+    def _show_log(self) -> None:
+        log = self.screen_stack[0].query_one(RichLog)
+        at_end = log.is_vertical_scroll_end
+        for line in self.chronicle.after(self._logged):
+            log.write(text_of([line]), scroll_end=at_end)
+        self._logged = self.chronicle.count
+
+    def _count(self) -> None:
+        words = found(self._shown, self.board, left=self.choice.left)
+        self.screen_stack[0].query_one("#found", Label).update(f" {words}  Esc clears")
+
+    @property
+    def table(self) -> DeviceTable:
+        """The table, whatever lies over it."""
+        return self.screen_stack[0].query_one(DeviceTable)
+
+    # --- what the keys do ---------------------------------------------------------------------
+
+    def _choose(self, choice: Choice) -> None:
+        self.choice = choice
+        self._show_rows(time.time())
+
+    def action_filter(self) -> None:
+        """Begin to filter, or go on."""
+        self.query_one("#filter").display = True
+        self.query_one("#words").focus()
+
+    def action_clear(self) -> None:
+        """Filter no more."""
+        self.query_one("#words", Input).value = ""
+        self.query_one("#filter").display = False
+        self.table.focus()
+
+    def action_sort(self) -> None:
+        """Sort by the next column."""
+        self._choose(self.choice.by(self.choice.key.next()))
+
+    def action_reverse(self) -> None:
+        """Sort backwards."""
+        self._choose(self.choice.by(self.choice.key))
+
+    def action_left(self) -> None:
+        """Show or hide those who left."""
+        self._choose(attrs.evolve(self.choice, left=not self.choice.left))
+
+    def action_help(self) -> None:
+        """Show what the keys do."""
+        self.push_screen(Help())
+
+    def on_heading_clicked(self, event: Heading.Clicked) -> None:
+        """Sort by a column."""
+        self._choose(self.choice.by(event.key))
+
+    def on_device_table_picked(self, event: DeviceTable.Picked) -> None:
+        """Show all about a device."""
+        self.push_screen(Details(event.row, self.board))
+
+    def on_input_changed(self, event: Input.Changed) -> None:
+        """Filter by what is typed, as it is typed."""
+        self._choose(attrs.evolve(self.choice, words=event.value))
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Back to the table, with the filter in place, if there is one."""
+        self.query_one("#filter").display = bool(event.value.strip())
+        self.table.focus()
+
+
+def run(watcher: AsyncWatcher, url: str) -> None:
+    """Show what a watcher sees until somebody quits, or a signal ends it.
+
+    Raises:
+        DevicewatchError: The registry does not let this program in.
+    """
+    app = TopApp(watcher, url)
+    with _quiet():
+        error = asyncio.run(_run(app))
+    if error is not None:
+        raise error
+
+
+async def _run(app: TopApp) -> DevicewatchError | None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, app.exit)
+    return await app.run_async()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No log lines across the screen: what they say of the view is on it."""
+    logger = logging.getLogger("devicewatch")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
