@@ -18,17 +18,16 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.theme import Theme
-from textual.widgets import Footer, Input, Label, RichLog, Static
+from textual.widgets import Footer, Input, Label, RichLog
 
 from ...events.errors import DevicewatchError
 from ...events.records import State
 from ..aio import AsyncWatcher
 from .board import Board
 from .chronicle import MAX_LINES, Chronicle
-from .lines import Line
 from .order import Choice, arrange
 from .paint import text_of
-from .screens import Details, Help, Page
+from .screens import Details, Help, Page, StatusBar
 from .table import DeviceTable, Heading
 from .words import found, status
 
@@ -71,6 +70,16 @@ THEME: Final = Theme(
 """The terminal's own colours on its own background, be that dark or light."""
 
 
+class Words(Input):
+    """Where a filter is typed."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "submit", "Keep the filter"),
+        Binding("escape", "app.clear", "Clear it"),
+        Binding("down", "submit", "To the table", show=False),
+    ]
+
+
 class TopApp(App[DevicewatchError | None]):
     """What `devicewatch top` shows. It returns what was in the way, if something was.
 
@@ -85,8 +94,9 @@ class TopApp(App[DevicewatchError | None]):
     VERTICAL_BREAKPOINTS = [(0, "-tiny"), (14, "-low"), (30, "-high")]  # noqa: RUF012
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "filter", "Filter", key_display="/"),
-        Binding("escape", "clear", "Clear", show=False),
+        # With priority, what is typed right after it is for the filter already.
+        Binding("slash", "filter", "Filter", key_display="/", priority=True),
+        Binding("escape", "clear", "Clear"),
         Binding("s", "sort", "Sort"),
         Binding("r", "reverse", "Reverse"),
         Binding("l", "left", "Left"),
@@ -97,11 +107,11 @@ class TopApp(App[DevicewatchError | None]):
     ]
 
     def __init__(self, watcher: AsyncWatcher, url: str) -> None:
-        super().__init__()
+        super().__init__(ansi_color=True)  # said early, as NO_COLOR is dealt with here
         self.register_theme(THEME)
         self.theme = THEME.name
         self.animation_level = "none"
-        self.board = Board(time.time())
+        self.board = Board()
         self.chronicle = Chronicle()
         self.choice = Choice()
         self._watcher = watcher
@@ -109,17 +119,16 @@ class TopApp(App[DevicewatchError | None]):
         self._arranged: tuple[object, ...] = ()  # what the rows in the table were made from
         self._shown = 0
         self._logged = 0
-        self._status: list[Line] = []
 
     def compose(self) -> ComposeResult:
         """What it consists of."""
-        yield Static(id="status", markup=False)
+        yield StatusBar(markup=False)
         yield Heading(id="heading")
         yield DeviceTable(self.board, id="table")
         yield RichLog(id="log", max_lines=MAX_LINES, min_width=1, markup=False)
         with Horizontal(id="filter"):
             yield Label("filter: ", markup=False)
-            yield Input(id="words", compact=True, select_on_focus=False)
+            yield Words(id="words", compact=True, select_on_focus=False)
             yield Label("", id="found", markup=False)
         yield Footer(show_command_palette=False)
 
@@ -149,6 +158,8 @@ class TopApp(App[DevicewatchError | None]):
     # --- drawing ------------------------------------------------------------------------------
 
     def _frame(self) -> None:
+        if not self.is_running:
+            return  # the screen is being taken down
         began = time.perf_counter()
         self.bring_up_to_date()
         took = time.perf_counter() - began
@@ -166,14 +177,10 @@ class TopApp(App[DevicewatchError | None]):
 
     def _show_status(self, now: float) -> None:
         at_present = self._watcher.status
-        widget = self.screen_stack[0].query_one("#status", Static)
-        lines = status(at_present, self._url, self.board, now, widget.content_size.width)
-        if lines != self._status:
-            self._status = lines
-            widget.update(text_of(lines))
-        live = at_present.state is State.LIVE
-        widget.set_class(not live, "-stale")
-        self.table.set_class(not live, "-stale")
+        lines = status(at_present, self._url, self.board, now, self.size.width - 2)
+        for screen in {self.screen_stack[0], self.screen}:
+            screen.query_one(StatusBar).show(lines)
+        self.table.set_class(at_present.state is not State.LIVE, "-stale")
 
     def _show_rows(self, now: float) -> None:
         # How often somebody left changes by the passing of time as well; once a second will do.
@@ -197,7 +204,7 @@ class TopApp(App[DevicewatchError | None]):
 
     def _count(self) -> None:
         words = found(self._shown, self.board, left=self.choice.left)
-        self.screen_stack[0].query_one("#found", Label).update(f" {words}  Esc clears")
+        self.screen_stack[0].query_one("#found", Label).update(f" {words}")
 
     @property
     def table(self) -> DeviceTable:
@@ -213,13 +220,20 @@ class TopApp(App[DevicewatchError | None]):
     def action_filter(self) -> None:
         """Begin to filter, or go on."""
         self.query_one("#filter").display = True
-        self.query_one("#words").focus()
+        self.screen.set_focus(self.query_one(Words))  # at once: what is typed next is for it
 
     def action_clear(self) -> None:
         """Filter no more."""
         self.query_one("#words", Input).value = ""
+        self.screen.set_focus(self.table)
         self.query_one("#filter").display = False
-        self.table.focus()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
+        """Which keys are of use: the footer shows these."""
+        typing = isinstance(self.focused, Words)
+        if action == "clear":
+            return bool(self.choice.words) or typing
+        return action != "filter" or not (typing or isinstance(self.screen, Page))
 
     def action_sort(self) -> None:
         """Sort by the next column."""
@@ -233,26 +247,31 @@ class TopApp(App[DevicewatchError | None]):
         """Show or hide those who left."""
         self._choose(attrs.evolve(self.choice, left=not self.choice.left))
 
-    def action_help(self) -> None:
+    async def action_help(self) -> None:
         """Show what the keys do."""
-        self.push_screen(Help())
+        await self._lay_over(Help())
 
     def on_heading_clicked(self, event: Heading.Clicked) -> None:
         """Sort by a column."""
         self._choose(self.choice.by(event.key))
 
-    def on_device_table_picked(self, event: DeviceTable.Picked) -> None:
+    async def on_device_table_picked(self, event: DeviceTable.Picked) -> None:
         """Show all about a device."""
-        self.push_screen(Details(event.row, self.board))
+        await self._lay_over(Details(event.row, self.board))
+
+    async def _lay_over(self, page: Page) -> None:
+        await self.push_screen(page)
+        self.bring_up_to_date()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter by what is typed, as it is typed."""
         self._choose(attrs.evolve(self.choice, words=event.value))
+        self.refresh_bindings()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Back to the table, with the filter in place, if there is one."""
+        self.screen.set_focus(self.table)
         self.query_one("#filter").display = bool(event.value.strip())
-        self.table.focus()
 
 
 def run(watcher: AsyncWatcher, url: str) -> None:

@@ -4,22 +4,27 @@ It folds what a watcher yields. Each registration becomes a `Row` once, with its
 and its sort key worked out, so that to sort and filter thousands of them costs little.
 """
 
+import math
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, assert_never
 
 import attrs
 
 from ...events.protocol import MAX_ADDR, MAX_NAME, Origin
 from ...events.records import Added, Device, Live, Record, Removed, Stale
 from ...events.text import printable
-from ..timeline import Gap, Span, Timeline
+from ..timeline import Span, Timeline
+from .strip import Blind
 
 KEEP_LEFT: Final = 12 * 60.0
 """Seconds for which a row stays after its device has left: as long as a strip shows."""
 MAX_LEFT: Final = 1_000
 """Rows of devices that left, at the most."""
+
+MAX_BLIND: Final = 100
+"""Times of which nobody knows that are kept."""
 
 SKEW: Final = 2.0
 """Seconds by which the registry's clock must differ from ours to be taken for another time."""
@@ -83,19 +88,18 @@ class Board:
     Attributes:
         version: Rises with every change of the rows.
         kinds: How many devices of each type are present, by the type's name, printable.
-        since: When this began, by our clock.
         ahead: How far the registry's clock is ahead of ours, in seconds, as far as is known.
     """
 
-    def __init__(self, now: float) -> None:
+    def __init__(self) -> None:
         self.version = 0
         self.kinds: Counter[str] = Counter()
-        self.since = now
         self.ahead = 0.0
         self._timeline = Timeline()
         self._present: dict[str, Row] = {}
         self._left: dict[str, Row] = {}  # whoever left last is the last
-        self._live = False
+        self._blind_since: float | None = -math.inf  # None while the view is live
+        self._blind: deque[tuple[float, float]] = deque(maxlen=MAX_BLIND)
 
     @property
     def present(self) -> int:
@@ -108,9 +112,16 @@ class Board:
         return len(self._left)
 
     @property
-    def gaps(self) -> Sequence[Gap]:
-        """When the view was not live."""
-        return self._timeline.gaps
+    def blind(self) -> Blind:
+        """When nobody here could know who came and left, by our clock."""
+        if self._blind_since is None:
+            return self._blind
+        return (*self._blind, (self._blind_since, math.inf))
+
+    def known(self, now: float) -> float:
+        """Up to when it is known who is there: until now, or until the view became stale."""
+        since = self._blind_since
+        return now if since is None or since == -math.inf else min(now, since)
 
     def spans(self, name: str) -> Sequence[Span]:
         """The registrations of a name, oldest first."""
@@ -144,8 +155,13 @@ class Board:
             case Removed():
                 self._reckon(record, now)
                 self._leave(record)
-            case Live() | Stale():
-                self._live = isinstance(record, Live)
+            case Live():
+                self._see_again(record)
+            case Stale():
+                if self._blind_since is None:
+                    self._blind_since = record.time
+            case _:
+                assert_never(record)
 
     def forget(self, now: float) -> None:
         """Let go of what is too old to be shown."""
@@ -162,18 +178,28 @@ class Board:
         self._left.pop(name, None)
         before = self._present.get(name)
         if before is not None:  # no watcher says so, but then the counts are right all the same
-            self.kinds[before.device_type] -= 1
+            self._count(before, -1)
         self._present[name] = row
-        self.kinds[row.device_type] += 1
+        self._count(row, 1)
         self.version += 1
 
     def _leave(self, removed: Removed) -> None:
         name = removed.device.name
         if (row := self._present.pop(name, None)) is not None:
-            self.kinds[row.device_type] -= 1
+            self._count(row, -1)
         self._left.pop(name, None)
         self._left[name] = Row.of(removed.device, removed)
         self.version += 1
+
+    def _count(self, row: Row, more: int) -> None:
+        self.kinds[row.device_type] += more
+        if not self.kinds[row.device_type]:
+            del self.kinds[row.device_type]
+
+    def _see_again(self, live: Live) -> None:
+        since, self._blind_since = self._blind_since, None
+        if since == -math.inf or (live.resynced and since is not None):
+            self._blind.append((since, live.time))
 
     def _reckon(self, event: Added | Removed, now: float) -> None:
         """Find out what time it is at the registry, from an event that has just happened there.
@@ -182,5 +208,7 @@ class Board:
         but nothing tells of the future.
         """
         lead = event.time - now
-        if lead > max(self.ahead, SKEW) or (self._live and event.origin is Origin.LIVE):
+        if lead > max(self.ahead, SKEW) or (
+            self._blind_since is None and event.origin is Origin.LIVE
+        ):
             self.ahead = lead if abs(lead) > SKEW else 0.0

@@ -21,7 +21,8 @@ DOWN: Final = "▼"
 
 _MARK: Final = 2
 _PRESENT: Final = 8
-_LEAST_METADATA: Final = 8
+_LEAST_METADATA: Final = 11
+"""With the column before it, what it takes to say "unregistered 12 min"."""
 _NARROW: Final = 64
 """Cells below which there is no room for strips."""
 _STRIPS: Final = ((180, 60), (145, 36), (110, 24), (_NARROW, 12))
@@ -54,16 +55,14 @@ class Columns:
         for row in rows:
             for column, text in enumerate((row.name, row.device_type, row.addr)):
                 widest[column] = max(widest[column], cell_len(text))
-        # So that one long name leaves room for everybody's metadata.
-        caps = (max(15, width // 5), max(10, width // 8), max(20, width // 4))
-        sizes = [min(size, cap) for size, cap in zip(widest, caps, strict=True)]
         blocks = next((cells for least, cells in _STRIPS if width >= least), 0)
-        gaps = 3 + (blocks > 0)
-        room = max(3, width - _MARK - blocks - _PRESENT - gaps)
-        while sum(sizes) > room:
-            sizes[sizes.index(max(sizes))] -= 1
-        metadata = room - sum(sizes) - 1
-        name, device_type, addr = sizes
+        room = width - _MARK - blocks - _PRESENT - 3 - (blocks > 0)
+        # The widest gives way, so that one long name leaves room for everybody's metadata.
+        wanted = 0 if width < _NARROW else max(_LEAST_METADATA, width // 6)
+        while sum(widest) > max(3, room - wanted - 1):
+            widest[widest.index(max(widest))] -= 1
+        name, device_type, addr = widest
+        metadata = room - sum(widest) - 1
         if metadata < _LEAST_METADATA:
             metadata = 0
         return cls(width, name, device_type, addr, blocks, metadata)
@@ -100,8 +99,9 @@ def header(columns: Columns, choice: Choice) -> Line:
 def line(row: Row, columns: Columns, board: Board, now: float) -> Line:
     """A row of the table."""
     there = row.left is None
+    known = board.known(now) + board.ahead
     parts: list[Part] = [
-        _mark(row, now + board.ahead),
+        _mark(row, known),
         (fit(row.name, columns.name), Tone.NAME if there else Tone.DIM),
         _GAP,
         (fit(row.device_type, columns.device_type), Tone.PLAIN if there else Tone.DIM),
@@ -112,16 +112,15 @@ def line(row: Row, columns: Columns, board: Board, now: float) -> Line:
     if columns.strip:
         blocks = strip(
             board.spans(row.device.name),
-            board.gaps,
+            board.blind,
             now=now,
-            since=board.since,
             ahead=board.ahead,
             cells=columns.strip,
         )
         flapped = there and board.departures(row.device.name, now)
         parts += [(blocks, Tone.ALARM if flapped else Tone.GOOD if there else Tone.DIM), _GAP]
     if row.left is None:
-        present = duration(now + board.ahead - row.device.registered_at)
+        present = duration(known - row.device.registered_at)
         parts += [(fit(present, _PRESENT, right=True), Tone.PLAIN), _GAP]
         parts.append((fit(row.metadata, columns.metadata), Tone.DIM))
     else:

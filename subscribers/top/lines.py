@@ -23,6 +23,7 @@ class Tone(enum.Enum):
     GOOD = enum.auto()
     BAD = enum.auto()
     ALARM = enum.auto()
+    SHOUT = enum.auto()
 
 
 Part: TypeAlias = tuple[str, Tone]

@@ -2,7 +2,7 @@
 
 import enum
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, assert_never
 
 import attrs
 
@@ -78,6 +78,8 @@ def _sort_key(board: Board, key: SortKey, now: float) -> Callable[[Row], Any]:
             return lambda row: -board.departures(row.device.name, now)
         case SortKey.PRESENT:
             return _by_arrival
+        case _:
+            assert_never(key)
 
 
 def _by_arrival(row: Row) -> tuple[bool, float]:

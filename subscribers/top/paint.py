@@ -18,6 +18,7 @@ STYLES: Final[Mapping[Tone, Style]] = {
     Tone.GOOD: Style(color="green"),
     Tone.BAD: Style(color="red"),
     Tone.ALARM: Style(color="red", bold=True),
+    Tone.SHOUT: Style(color="red", bold=True, reverse=True),
 }
 """None is told by colour alone: what is good or bad is so in words or signs as well."""
 

@@ -1,6 +1,7 @@
 """What lies over the table for a while: all about one device, and help."""
 
 import time
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -10,8 +11,23 @@ from textual.screen import ModalScreen
 from textual.widgets import Footer, Static
 
 from .board import Board, Row
+from .lines import Line
 from .paint import text_of
 from .words import details, help_lines
+
+
+class StatusBar(Static):
+    """What the view is worth: it is there whatever else is."""
+
+    ALLOW_SELECT = False
+
+    _lines: Sequence[Line] = ()
+
+    def show(self, lines: Sequence[Line]) -> None:
+        """Show these lines."""
+        if lines != self._lines:
+            self._lines = lines
+            self.update(text_of(lines))
 
 
 class Page(ModalScreen[None]):
@@ -21,17 +37,26 @@ class Page(ModalScreen[None]):
         Binding("escape,enter,q", "dismiss", "Back", key_display="Esc"),
         Binding("down,j", "scroll(1)", "Scroll", key_display="↑↓"),
         Binding("up,k", "scroll(-1)", "Up", show=False),
+        Binding("pagedown,space", "page(1)", "Page down", show=False),
+        Binding("pageup", "page(-1)", "Page up", show=False),
+        Binding("home,g", "page(-1_000)", "To the top", show=False),
+        Binding("end,G", "page(1_000)", "To the end", show=False),
     ]
 
     def compose(self) -> ComposeResult:
         """What it consists of."""
-        with VerticalScroll(id="page"):
+        yield StatusBar(markup=False)
+        with VerticalScroll(id="page", can_focus=False):
             yield Static(id="text", markup=False)
         yield Footer(show_command_palette=False)
 
     def action_scroll(self, lines: int) -> None:
         """Up or down by a line."""
-        self.query_one("#page").scroll_relative(y=lines, animate=False)
+        self.query_one("#page").scroll_relative(y=lines, animate=False, immediate=True)
+
+    def action_page(self, pages: int) -> None:
+        """Up or down by what is on the screen."""
+        self.action_scroll(pages * max(1, self.query_one("#page").size.height - 1))
 
     def tell_time(self) -> None:
         """Show what has changed."""

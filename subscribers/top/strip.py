@@ -8,9 +8,9 @@ multiples of their length, so that they do not change by the mere passing of tim
 import math
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Final
+from typing import Final, TypeAlias
 
-from ..timeline import Gap, Span
+from ..timeline import Span
 
 MINUTES: Final = 12
 """What a strip shows, whatever its width: a number that many widths divide."""
@@ -21,68 +21,68 @@ AWAY: Final = " "
 UNSEEN: Final = "·"
 """Nobody knows: before this program looked, or while it could not."""
 DOUBTFUL: Final = "░"
-"""It was there when the view became stale; it may be still."""
+"""Nobody knows, but it was there before: it may have been there still."""
 
 NOTCH: Final = 2
 """Blocks that a departure costs."""
 MOST_SPANS: Final = 2_000
 """A device that flaps all the time must not cost more than this to draw."""
 
+Blind: TypeAlias = Sequence[tuple[float, float]]
+"""Times in which departures went unheard, by our clock; one that has no end yet ends at `inf`."""
+
 
 def strip(
-    spans: Sequence[Span],
-    gaps: Sequence[Gap],
-    *,
-    now: float,
-    since: float,
-    ahead: float = 0.0,
-    cells: int = MINUTES,
+    spans: Sequence[Span], blind: Blind, *, now: float, ahead: float = 0.0, cells: int = MINUTES
 ) -> str:
     """The last minutes of whoever has a name, oldest first.
 
     Args:
         spans: Its registrations, oldest first; their times are the registry's.
-        gaps: When the view was not live, by our clock.
+        blind: When nobody could know.
         now: By our clock.
-        since: From when on departures have been heard of, by our clock.
         ahead: How far the registry's clock is ahead of ours.
         cells: How many to show.
     """
     size = MINUTES * 60 / cells
-    last = math.floor(now / size)
-    start = (last - cells + 1) * size
-    bars = [_Cell(start + number * size, size, now) for number in range(cells)]
+    start = (math.floor(now / size) - cells + 1) * size
+    bars = [_Cell(start + number * size, size, now, blind) for number in range(cells)]
     for span in _recent(spans, start + ahead):
-        end = math.inf if span.end is None else span.end - ahead
-        for bar in _between(bars, start, size, span.start - ahead, end):
-            bar.add(span.start - ahead, end)
-    stale_since = gaps[-1].start if gaps and gaps[-1].end is None else math.inf
-    held = bool(spans) and spans[-1].end is None
-    return "".join(bar.block(since, stale_since, held=held) for bar in bars)
+        begin, end = span.start - ahead, math.inf if span.end is None else span.end - ahead
+        first = min(max(math.floor((begin - start) / size), 0), cells)
+        last = cells - 1 if end >= start + cells * size else math.floor((end - start) / size)
+        for bar in bars[first : last + 1]:
+            bar.add(begin, end, exact=span.exact)
+    return "".join(bar.block() for bar in bars)
 
 
 class _Cell:
-    def __init__(self, start: float, size: float, now: float) -> None:
+    def __init__(self, start: float, size: float, now: float, blind: Blind) -> None:
         self._start = start
         self._whole = start + size
         self._end = min(self._whole, now)
-        self._touched = False
+        middle = (self._start + self._end) / 2
+        self._blind_until = max(
+            (end for begin, end in blind if begin <= middle < end), default=-math.inf
+        )
+        self._touched = self._sure = False
         self._present = 0.0
         self._departures = 0
 
-    def add(self, start: float, end: float) -> None:
+    def add(self, start: float, end: float, *, exact: bool) -> None:
         """Somebody was there from one time to another, which reaches into this cell."""
         self._touched = True
+        # Whoever is still there when it can be seen again was there in between.
+        self._sure |= exact and self._blind_until < math.inf
         self._present += max(0.0, min(end, self._end) - max(start, self._start))
         self._departures += self._start <= end < self._whole
 
-    def block(self, since: float, stale_since: float, *, held: bool) -> str:
-        length = self._end - self._start
-        middle = self._start + length / 2
-        if middle >= stale_since:
-            return DOUBTFUL if held else UNSEEN
+    def block(self) -> str:
+        if self._blind_until > -math.inf and not self._sure:
+            return DOUBTFUL if self._touched else UNSEEN
         if not self._touched:
-            return UNSEEN if middle < since else AWAY
+            return AWAY
+        length = self._end - self._start
         share = self._present / length if length > 0 else 1.0
         # Only who was there all the time, give or take a rounding, is as high as can be.
         highest = len(BLOCKS)
@@ -96,13 +96,3 @@ def _recent(spans: Sequence[Span], start: float) -> Iterator[Span]:
         if span.end is not None and span.end < start:
             return
         yield span
-
-
-def _between(
-    bars: Sequence[_Cell], first: float, size: float, start: float, end: float
-) -> Sequence[_Cell]:
-    """The cells that a time reaches into."""
-    count = len(bars)
-    low = min(max(math.floor((start - first) / size), 0), count)
-    high = count - 1 if end >= first + count * size else math.floor((end - first) / size)
-    return bars[low : high + 1]

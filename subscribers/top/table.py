@@ -96,7 +96,7 @@ class DeviceTable(ScrollView, can_focus=True):
         self._rows: Sequence[Row] = ()
         self._index = 0
         self._held = False  # whether somebody has chosen a device; until then it is the first one
-        self._now = board.since
+        self._now = 0.0
         self._drawn: list[Line] = []  # what is on the screen
 
     @property

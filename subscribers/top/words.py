@@ -1,7 +1,7 @@
 """What the dashboard says beside the table and the event log: status, details, help. Pure."""
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, assert_never
 
 from rich.cells import cell_len
 
@@ -10,7 +10,7 @@ from ...events.text import LONGEST_MESSAGE, duration, printable
 from ..timeline import Span
 from .board import Board, Row
 from .columns import departure
-from .lines import Line, Part, Tone, clock, moment
+from .lines import Line, Part, Tone, clock, fit, fit_line, moment
 from .strip import AWAY, BLOCKS, DOUBTFUL, MINUTES, UNSEEN, strip
 
 LONGEST_HISTORY: Final = 200
@@ -22,39 +22,37 @@ _LABEL: Final = 12
 
 def status(status: Status, url: str, board: Board, now: float, width: int) -> list[Line]:
     """Two lines: what the view is worth and whose it is; who is there. And why it is not live."""
-    since = f"for {_span(now - status.since)}"
-    shown = printable(url, LONGEST_MESSAGE)
-    why = printable(status.why, LONGEST_MESSAGE)
+    at = ""
     match status.state:
         case State.LIVE:
-            first: Line = (("● LIVE", Tone.GOOD), (f" {since}{_GAP}{shown}", Tone.PLAIN))
-            return [first, _counts(board, "", width)]
+            state: Part = ("● LIVE", Tone.GOOD)
         case State.CONNECTING:
-            first = (("◌ CONNECTING", Tone.ALARM), (f" {since}{_GAP}{shown}", Tone.PLAIN))
-            return [first, ((why, Tone.BOLD),)]
+            state = ("◌ CONNECTING", Tone.ALARM)
         case State.STALE | State.CLOSED:
+            state = ("○ STALE", Tone.SHOUT)
             at = clock(status.since)
-            first = (
-                ("○ STALE", Tone.ALARM),
-                (f" {since}, since {at}{_GAP}{shown}", Tone.PLAIN),
-            )
-            return [first, _counts(board, f" at {at}", width), ((why, Tone.BOLD),)]
+        case _:
+            assert_never(status.state)
+    since = f" for {_span(now - status.since)}" + (f", since {at}" if at else "")
+    lines = [fit_line((state, (f"{since}{_GAP}{printable(url)}", Tone.PLAIN)), width)]
+    if status.state is not State.CONNECTING:
+        lines.append(_counts(board, f" at {at}" if at else "", width))
+    if status.why:
+        lines.append(((printable(status.why, LONGEST_MESSAGE), Tone.BOLD),))
+    return lines
 
 
 def _counts(board: Board, when: str, width: int) -> Line:
-    """How many are there, and of which types, the most frequent ones first, as far as they fit."""
+    """How many are there, and of which types, as many of these as there is room for."""
     total = f"{board.present} device{'' if board.present == 1 else 's'}{when}"
     gone = f"{_GAP}{board.left} left" if board.left else ""
-    kinds = sorted(
-        ((kind, count) for kind, count in board.kinds.items() if count > 0),
-        key=lambda item: (-item[1], item[0]),
-    )
+    kinds = sorted(board.kinds)
     shown = ""
-    for number, (kind, count) in enumerate(kinds):
-        more = f"{', ' if shown else ': '}{count} {printable(kind, 24)}"
-        rest = f", {len(kinds) - number} more types"
-        if cell_len(total + shown + more + rest + gone) > width:
-            shown += rest if shown else ""
+    for number, kind in enumerate(kinds, 1):
+        more = f"{', ' if shown else ': '}{board.kinds[kind]} {fit(kind, min(24, cell_len(kind)))}"
+        others = f", {len(kinds) - number} more types" if number < len(kinds) else ""
+        if cell_len(total + shown + more + others + gone) > width:
+            shown += f"{', ' if shown else ': '}{len(kinds) - number + 1} more types"
             break
         shown += more
     return ((total, Tone.BOLD), (shown, Tone.PLAIN), (gone, Tone.DIM))
@@ -70,7 +68,10 @@ def details(row: Row, board: Board, now: float, cells: int) -> list[Line]:
     there = now + board.ahead
     device = row.device
     if row.left is None:
-        state: Part = (f"present for {_span(there - device.registered_at)}", Tone.GOOD)
+        known = board.known(now)
+        when = "" if known == now else f", at {clock(known)}"
+        length = _span(known + board.ahead - device.registered_at)
+        state: Part = (f"present for {length}{when}", Tone.GOOD)
     else:
         state = (departure(row, there, 1_000), Tone.BAD)
     at = device.registered_at
@@ -88,7 +89,7 @@ def details(row: Row, board: Board, now: float, cells: int) -> list[Line]:
     if not device.metadata:
         lines.append((("none", Tone.DIM),))
     spans = board.spans(device.name)
-    blocks = strip(spans, board.gaps, now=now, since=board.since, ahead=board.ahead, cells=cells)
+    blocks = strip(spans, board.blind, now=now, ahead=board.ahead, cells=cells)
     lines += [(), (("PRESENCE", Tone.BOLD), (f", the last {MINUTES} minutes", Tone.DIM))]
     lines += [((blocks, Tone.GOOD),), ()]
     lines += _history(spans, there)
@@ -132,19 +133,19 @@ _KEYS: Final = (
     ("↑ ↓ PgUp PgDn", "choose a device (also j k)"),
     ("Home End", "to the first, to the last (also g G)"),
     ("Enter", "everything about the chosen device"),
-    ("/", "filter by name, type, address, metadata; Esc clears it"),
-    ("s, r", "sort by the next column, reverse; or click on a column"),
+    ("/", "filter by name, type, address, metadata; Esc clears"),
+    ("s, r", "sort by the next column, reverse; or click a column"),
     ("l", "show or hide devices that left"),
     ("Tab", "to the event log and back, to scroll it"),
     ("q, Ctrl-C", "quit"),
 )
 
 _SIGNS: Final = (
-    ("+ -", "came a moment ago; left, which is shown for a while, and why"),
-    (BLOCKS[-1], "there all the time; lower: for a part of it, or left and came back"),
+    ("+ -", "came just now; left, shown for a while, with the reason"),
+    (BLOCKS[-1], "there all the time; lower: a part of it, or it came and went"),
     (AWAY, "(blank) not there"),
-    (UNSEEN, "not known: before this program looked, or while it could not"),
-    (DOUBTFUL, "there when the view became stale, and perhaps still"),
+    (UNSEEN, "not known: this program did not look yet, or could not"),
+    (DOUBTFUL, "not known either, but it was there before: perhaps still"),
 )
 
 
