@@ -34,7 +34,11 @@ def _check_terminal() -> None:
         ClickException: stdin, stdout and stderr are not all one terminal, or it can do nothing.
     """
     instead = "`devicewatch watch` shows the same as lines of text"
-    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
+    if not _on_terminal():
         raise click.ClickException(f"this needs a terminal, with nothing redirected; {instead}")
-    if os.environ.get("TERM", "dumb") in ("dumb", "unknown"):
+    if os.environ.get("TERM") in (None, "", "dumb", "unknown"):
         raise click.ClickException(f"this needs a terminal that can move its cursor; {instead}")
+
+
+def _on_terminal() -> bool:
+    return all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr))

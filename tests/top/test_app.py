@@ -1,13 +1,16 @@
 """The dashboard at work, with a registry that runs."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import zmq
 
 from devicewatch.events import AuthenticationError
+from devicewatch.events.protocol import Role
 from devicewatch.registry import DeviceRegistry
 from tests.support.hostile import TRICKS, lying_registry
+from tests.support.keys import guarded
 from tests.support.live import RawClient, free_port, raw_client
 from tests.support.proxy import FaultProxy
 from tests.top.pilot import Display, play
@@ -141,18 +144,24 @@ def test_nobody_there_yet(context: Context) -> None:
     play(url, script)
 
 
-def test_whoever_is_not_let_in_is_told_so(
-    registry: DeviceRegistry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    refusal = AuthenticationError("this key is not let in")
+def test_whoever_is_not_let_in_is_told_so(tmp_path: Path) -> None:
+    with guarded(tmp_path / "list") as closed:
 
-    async def script(display: Display) -> None:
-        await display.shows("● LIVE")
-        display.app._watcher._mirror._refusal = refusal
-        display.app._watcher._news.set()
-        await display.until(lambda: display.app.return_value is not None)
+        async def script(display: Display) -> None:
+            await display.until(lambda: display.app.return_value is not None)
 
-    assert play(registry.url, script) is refusal
+        refusal = play(closed.registry.url, script)
+    assert isinstance(refusal, AuthenticationError)
+
+
+def test_with_a_key(tmp_path: Path) -> None:
+    with guarded(tmp_path / "list") as closed:
+        key = closed.let_in("viewer", Role.VIEWER)
+
+        async def script(display: Display) -> None:
+            await display.shows("● LIVE")
+
+        assert play(closed.registry.url, script, key=key) is None
 
 
 # --- keys -----------------------------------------------------------------------------------------
