@@ -114,6 +114,12 @@ class TopApp(App[DevicewatchError | None]):
         self.board = Board()
         self.chronicle = Chronicle()
         self.choice = Choice()
+        self.table = DeviceTable(self.board, id="table")
+        self._status = StatusBar(markup=False)
+        self._heading = Heading(id="heading")
+        self._events = RichLog(id="log", max_lines=MAX_LINES, min_width=1, markup=False)
+        self._words = Words(id="words", compact=True, select_on_focus=False)
+        self._found = Label("", id="found", markup=False)
         self._watcher = watcher
         self._url = url
         self._arranged: tuple[object, ...] = ()  # what the rows in the table were made from
@@ -122,21 +128,21 @@ class TopApp(App[DevicewatchError | None]):
 
     def compose(self) -> ComposeResult:
         """What it consists of."""
-        yield StatusBar(markup=False)
-        yield Heading(id="heading")
-        yield DeviceTable(self.board, id="table")
-        yield RichLog(id="log", max_lines=MAX_LINES, min_width=1, markup=False)
+        yield self._status
+        yield self._heading
+        yield self.table
+        yield self._events
         with Horizontal(id="filter"):
             yield Label("filter: ", markup=False)
-            yield Words(id="words", compact=True, select_on_focus=False)
-            yield Label("", id="found", markup=False)
+            yield self._words
+            yield self._found
         yield Footer(show_command_palette=False)
 
     def on_mount(self) -> None:
         """Begin."""
-        self.query_one("#log").border_title = "events"
+        self._events.border_title = "events"
         self.query_one("#filter").display = False
-        self.query_one("#table").focus()
+        self.table.focus()
         self.run_worker(self._follow(), name="follow", exit_on_error=True)
         self._frame()
 
@@ -172,14 +178,15 @@ class TopApp(App[DevicewatchError | None]):
         self._show_status(now)
         self._show_rows(now)
         self._show_log()
-        if isinstance(self.screen, Page):
-            self.screen.tell_time()
+        if (page := self._page) is not None:
+            page.tell_time()
 
     def _show_status(self, now: float) -> None:
         at_present = self._watcher.status
         lines = status(at_present, self._url, self.board, now, self.size.width - 2)
-        for screen in {self.screen_stack[0], self.screen}:
-            screen.query_one(StatusBar).show(lines)
+        self._status.show(lines)
+        if (page := self._page) is not None:
+            page.status.show(lines)
         self.table.set_class(at_present.state is not State.LIVE, "-stale")
 
     def _show_rows(self, now: float) -> None:
@@ -192,24 +199,24 @@ class TopApp(App[DevicewatchError | None]):
         rows = arrange(self.board, self.choice, now)
         self._shown = len(rows)
         self.table.show(rows, now)
-        self.screen_stack[0].query_one(Heading).show(self.table.columns, self.choice)
+        self._heading.show(self.table.columns, self.choice)
         self._count()
 
     def _show_log(self) -> None:
-        log = self.screen_stack[0].query_one(RichLog)
-        at_end = log.is_vertical_scroll_end
+        at_end = self._events.is_vertical_scroll_end
         for line in self.chronicle.after(self._logged):
-            log.write(text_of([line]), scroll_end=at_end)
+            self._events.write(text_of([line]), scroll_end=at_end)
         self._logged = self.chronicle.count
 
     def _count(self) -> None:
-        words = found(self._shown, self.board, left=self.choice.left)
-        self.screen_stack[0].query_one("#found", Label).update(f" {words}")
+        self._found.update(f" {found(self._shown, self.board, left=self.choice.left)}")
 
     @property
-    def table(self) -> DeviceTable:
-        """The table, whatever lies over it."""
-        return self.screen_stack[0].query_one(DeviceTable)
+    def _page(self) -> Page | None:
+        """What lies over the table."""
+        # In the end there is no screen at all.
+        top = self.screen_stack[-1] if self.screen_stack else None
+        return top if isinstance(top, Page) else None
 
     # --- what the keys do ---------------------------------------------------------------------
 
@@ -220,20 +227,20 @@ class TopApp(App[DevicewatchError | None]):
     def action_filter(self) -> None:
         """Begin to filter, or go on."""
         self.query_one("#filter").display = True
-        self.screen.set_focus(self.query_one(Words))  # at once: what is typed next is for it
+        self.screen.set_focus(self._words)  # at once: what is typed next is for it
 
     def action_clear(self) -> None:
         """Filter no more."""
-        self.query_one("#words", Input).value = ""
+        self._words.value = ""
         self.screen.set_focus(self.table)
         self.query_one("#filter").display = False
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002
         """Which keys are of use: the footer shows these."""
-        typing = isinstance(self.focused, Words)
+        typing = self._words.has_focus
         if action == "clear":
             return bool(self.choice.words) or typing
-        return action != "filter" or not (typing or isinstance(self.screen, Page))
+        return action != "filter" or not (typing or self._page is not None)
 
     def action_sort(self) -> None:
         """Sort by the next column."""

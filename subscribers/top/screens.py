@@ -31,7 +31,11 @@ class StatusBar(Static):
 
 
 class Page(ModalScreen[None]):
-    """A text that can be scrolled."""
+    """A text that can be scrolled.
+
+    Attributes:
+        status: What the view is worth, here as well.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,enter,q", "dismiss", "Back", key_display="Esc"),
@@ -43,20 +47,26 @@ class Page(ModalScreen[None]):
         Binding("end,G", "page(1_000)", "To the end", show=False),
     ]
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.status = StatusBar(markup=False)
+        self._page = VerticalScroll(id="page", can_focus=False)
+        self._text = Static(id="text", markup=False)
+
     def compose(self) -> ComposeResult:
         """What it consists of."""
-        yield StatusBar(markup=False)
-        with VerticalScroll(id="page", can_focus=False):
-            yield Static(id="text", markup=False)
+        yield self.status
+        with self._page:
+            yield self._text
         yield Footer(show_command_palette=False)
 
     def action_scroll(self, lines: int) -> None:
         """Up or down by a line."""
-        self.query_one("#page").scroll_relative(y=lines, animate=False, immediate=True)
+        self._page.scroll_relative(y=lines, animate=False, immediate=True)
 
     def action_page(self, pages: int) -> None:
         """Up or down by what is on the screen."""
-        self.action_scroll(pages * max(1, self.query_one("#page").size.height - 1))
+        self.action_scroll(pages * max(1, self._page.size.height - 1))
 
     def tell_time(self) -> None:
         """Show what has changed."""
@@ -67,8 +77,8 @@ class Help(Page):
 
     def on_mount(self) -> None:
         """Show them."""
-        self.query_one("#page").border_title = "help"
-        self.query_one("#text", Static).update(text_of(help_lines()))
+        self._page.border_title = "help"
+        self._text.update(text_of(help_lines()))
 
 
 class Details(Page):
@@ -86,7 +96,7 @@ class Details(Page):
 
     def on_mount(self) -> None:
         """Show it."""
-        self.query_one("#page").border_title = "device"
+        self._page.border_title = "device"
         self.tell_time()
 
     def on_resize(self) -> None:
@@ -96,7 +106,7 @@ class Details(Page):
     def tell_time(self) -> None:
         """Show what has changed."""
         self._row = self._board.row(self._row.device.name) or self._row
-        width = self.query_one("#page").scrollable_content_region.width
+        width = self._page.scrollable_content_region.width
         cells = max(step for step in (12, 24, 36, 60) if step <= max(12, width))
         text = text_of(details(self._row, self._board, time.time(), cells))
-        self.query_one("#text", Static).update(text)
+        self._text.update(text)

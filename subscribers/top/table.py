@@ -197,7 +197,7 @@ class DeviceTable(ScrollView, can_focus=True):
             found = (at for at, other in enumerate(self._rows) if other.device.name == name)
             self._index = next(found, max(0, min(before, len(self._rows) - 1)))
         if self._index != before:
-            self.scroll_to(y=self.scroll_offset.y + self._index - before, animate=False)
+            self.scroll_to(y=self.scroll_offset.y + self._index - before, animate=False, force=True)
             self.refresh_line(before)
             self.refresh_line(self._index)
         self._reveal()
@@ -205,6 +205,6 @@ class DeviceTable(ScrollView, can_focus=True):
     def _reveal(self) -> None:
         top, height = self.scroll_offset.y, self.size.height
         if self._index < top:
-            self.scroll_to(y=self._index, animate=False)
+            self.scroll_to(y=self._index, animate=False, force=True)
         elif self._index >= top + height > top:
-            self.scroll_to(y=self._index - height + 1, animate=False)
+            self.scroll_to(y=self._index - height + 1, animate=False, force=True)

@@ -239,9 +239,11 @@ def test_the_cursor_stays_on_its_device(registry: DeviceRegistry, client: RawCli
         await display.press("slash", *"pump")
         await display.is_on("pump")
         await display.press("escape")
+        await display.until(lambda: len(display.names) > 1)
         await display.is_on("pump")
         await display.press("end")
-        last = cursor(display)
+        last = extra[-1]  # by address
+        await display.is_on(last)
         await display.press("down")
         await display.is_on(last)
         await display.press("pageup", "k", "j", "pagedown")
@@ -330,7 +332,7 @@ def test_nothing_that_matters_is_cut_at_80_by_24(
             assert words in display.text
         assert len(display.names) >= 12
         for key in ("Details", "Filter", "Sort", "Reverse", "Left", "Help", "q Quit"):
-            assert key in display.lines[-1]
+            await display.until(lambda key=key: key in display.lines[-1])  # type: ignore[misc]
         await display.shows("● live; 30 devices")
         for width, height in ((200, 60), (40, 10), (20, 5), (80, 24)):
             await display.pilot.resize_terminal(width, height)
