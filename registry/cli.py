@@ -16,6 +16,7 @@ from .commands.query import info, list_
 from .commands.serve import serve
 from .commands.top import top
 from .commands.watch import watch
+from .commands.web import web
 
 
 class _Commands(click.Group):
@@ -41,5 +42,5 @@ def main() -> None:
     display.configure_logs()
 
 
-for command in (serve, journal, keys, list_, info, watch, top, log, announce_, demo):
+for command in (serve, journal, keys, list_, info, watch, web, top, log, announce_, demo):
     main.add_command(command)

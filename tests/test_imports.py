@@ -20,6 +20,7 @@ EXCEPTIONS: Final = {
     ("registry", "commands/log.py"): {"subscribers"},  # logs what a watcher sees
     ("registry", "commands/top.py"): {"subscribers"},  # a dashboard is a watcher
     ("registry", "commands/watch.py"): {"subscribers"},  # shows what a watcher sees
+    ("registry", "commands/web.py"): {"subscribers"},  # and so does a web page
 }
 
 

@@ -1,0 +1,146 @@
+"""The routes of the web page, as an ASGI application; and what holds for every answer."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ...events.logs import get_logger
+from ...events.records import State
+from .feed import MAX_BROWSERS, Feed
+from .frames import json_members, names_this_machine, to_json
+from .page import File, read_page
+
+HEADERS: Final = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
+    "img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+}
+"""On every answer: a browser takes nothing from elsewhere, and gives nothing to others."""
+
+_NOT_KEPT: Final = {"cache-control": "no-store"}
+_STREAM: Final = {**_NOT_KEPT, "x-accel-buffering": "no"}  # or nginx would collect it first
+_LONGEST_ID: Final = 2_000
+
+log = get_logger(__name__)
+
+
+def create_app(feed: Feed, *, local: bool = True) -> ASGIApp:
+    """The page, the events and the rest.
+
+    Args:
+        feed: Where everything comes from; somebody has to run it.
+        local: Whether to serve only those who ask for this machine under its own name.
+    """
+    app = Starlette(routes=_routes(feed, read_page()))
+    app.router.redirect_slashes = False
+    return _Guard(app, local=local)
+
+
+def _routes(feed: Feed, files: dict[str, File]) -> Sequence[BaseRoute]:
+    async def index(request: Request) -> Response:
+        return _file(request, files["index.html"])
+
+    async def static(request: Request) -> Response:
+        file = files.get(request.path_params["name"])
+        return PlainTextResponse("Not Found", 404) if file is None else _file(request, file)
+
+    async def devices(_request: Request) -> Response:
+        return Response(feed.devices_json(), 200, _NOT_KEPT, "application/json")
+
+    async def events(request: Request) -> Response:
+        if feed.full:
+            return PlainTextResponse(
+                f"{MAX_BROWSERS} browsers are connected, which is as many as are served\n",
+                503,
+                {**_NOT_KEPT, "retry-after": "10"},
+            )
+        after = request.headers.get("last-event-id") or request.query_params.get("after") or None
+        if after is not None and len(after) > _LONGEST_ID:
+            return PlainTextResponse("that is too long for a cursor\n", 400)
+        if request.method == "HEAD":
+            return Response(None, 200, _STREAM, "text/event-stream")
+        return _Events(feed, after)
+
+    async def health(_request: Request) -> Response:
+        well = feed.status.state is State.LIVE
+        body = json_members(feed.overview(), browsers=to_json(feed.browsers))
+        return Response(body, 200 if well else 503, _NOT_KEPT, "application/json")
+
+    return [
+        Route("/", index),
+        Route("/static/{name}", static),
+        Route("/api/devices", devices, middleware=[Middleware(GZipMiddleware, compresslevel=5)]),
+        Route("/api/events", events),
+        Route("/healthz", health),
+    ]
+
+
+def _file(request: Request, file: File) -> Response:
+    """A file, unless the browser has it."""
+    headers = {"cache-control": "no-cache", "etag": file.etag}
+    known = [tag.strip() for tag in request.headers.get("if-none-match", "").split(",")]
+    if file.etag in (tag.removeprefix("W/") for tag in known):
+        return Response(None, 304, headers)
+    return Response(file.content, 200, headers, file.media_type)
+
+
+class _Events(StreamingResponse):
+    """A stream to one browser, which counts while it lasts."""
+
+    def __init__(self, feed: Feed, after: str | None) -> None:
+        super().__init__(feed.stream(after), 200, _STREAM, "text/event-stream")
+        self._feed = feed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._feed.browser():
+            await super().__call__(scope, receive, send)
+
+
+class _Guard:
+    """Around everything: who is served, and the headers of every answer, errors included."""
+
+    def __init__(self, app: ASGIApp, *, local: bool) -> None:
+        self._app = app
+        self._local = local
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def send_guarded(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                headers = MutableHeaders(scope=message)
+                headers.update(HEADERS)
+            await send(message)
+
+        app = self._app
+        if self._local and not names_this_machine(_host(scope)):
+            app = PlainTextResponse("there is no page of this name here\n", 421, _NOT_KEPT)
+        try:
+            await app(scope, receive, send_guarded)
+        except Exception:
+            log.exception("a request could not be answered", path=scope["path"])
+            if not started:
+                failed = PlainTextResponse("Internal Server Error", 500, _NOT_KEPT)
+                await failed(scope, receive, send_guarded)
+
+
+def _host(scope: Scope) -> str:
+    """The `Host` header; nothing if there is none."""
+    for name, value in scope["headers"]:
+        if name == b"host":
+            return bytes(value).decode("latin-1")
+    return ""

@@ -1,0 +1,320 @@
+"""One watcher for all browsers: what is there, what was, and what happens, ready to be sent.
+
+A watcher can go on after any cursor that the registry's history reaches. So the feed first asks
+where the registry is, and then follows it from as far back as it can: its timeline shows the past
+hours right after the start, and a browser that was connected to this server's last life gets just
+what it missed. A browser that comes back before that is done is kept waiting, with pulses, and
+keeps what it shows.
+
+Nobody has a queue. Each browser has a position in the `Backlog`, and is sent what comes after it
+as quickly as it takes it; one that is so slow that this has been dropped gets a snapshot again. A
+snapshot is made once a second at the most, however many browsers come.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from typing import Any, Final, TypeAlias
+
+import attrs
+
+from ...events.keys import Key
+from ...events.plain import device_dict, record_dict
+from ...events.protocol import DEFAULT_HISTORY
+from ...events.records import Added, Cursor, Live, Record, Removed, Stale, State, Status
+from ...events.sockets import Context
+from ..aio import AsyncWatcher
+from ..timeline import Timeline
+from .backlog import PIECE, Backlog
+from .frames import json_list, json_members, sent_event, status_dict, timeline_dict, to_json
+
+Piece: TypeAlias = bytes | memoryview
+
+MAX_BROWSERS: Final = 256
+"""Streams that are served at a time."""
+
+PULSE: Final = 1.0
+"""Seconds between two signs of life to a browser."""
+
+_PASTS: Final = (DEFAULT_HISTORY - 100, 5_000, 2_000, 1_000, 300, 100, 30, 10, 0)
+"""Events to go back by, until the registry's history reaches. It goes on moving meanwhile."""
+
+_PACE: Final = 0.05
+"""Seconds between two pieces to a browser that has all: a burst is sent in few of them."""
+
+_SNAPSHOT_AGE: Final = 1.0
+"""Seconds for which a snapshot may be used again; the records after it are sent with it."""
+
+_RETRY: Final = b"retry: 1000\n\n"
+"""Milliseconds after which a browser reconnects."""
+
+
+@attrs.frozen
+class _Snapshot:
+    position: int
+    name: str | None
+    devices: bytes
+    timeline: bytes
+    made_at: float
+
+
+_NOTHING: Final = _Snapshot(0, None, b"[]", b'{"lanes":[],"gaps":[]}', 0.0)
+
+
+@attrs.define
+class _Reader:
+    """Where a browser is.
+
+    Attributes:
+        after: The id after which it is to go on, until that was looked up.
+        position: Where it is in the backlog; None before it has begun.
+        pulse_at: When it is sent the next pulse, on the monotonic clock.
+    """
+
+    after: str | None
+    position: int | None = None
+    pulse_at: float = 0.0
+
+
+class Feed:
+    """What browsers are told. It belongs to the event loop in which `run` runs.
+
+    Args:
+        url: The registry's address.
+        key: This program's, and the registry's; None for a registry without keys.
+        context: ZeroMQ context (a plain one) to open sockets in; None is pyzmq's global one.
+
+    Attributes:
+        url: The registry's address.
+        browsers: How many streams there are at present.
+
+    Raises:
+        AddressError: The address makes no sense.
+        AuthenticationError: The key does not say which registry it is for.
+    """
+
+    def __init__(self, url: str, *, key: Key | None = None, context: Context | None = None) -> None:
+        self.url = url
+        self.browsers = 0
+        self._key = key
+        self._context = context
+        self._began = time.time()
+        self._watcher = self._watch(None)
+        self._backlog: Backlog | None = None  # until the past has been read
+        self._timeline = Timeline()
+        self._devices: dict[str, bytes] = {}
+        self._snapshot: _Snapshot | None = None
+        self._news = asyncio.Event()
+        self._closed = False
+
+    # --- what is known ------------------------------------------------------------------------
+
+    @property
+    def status(self) -> Status:
+        """What the view is worth."""
+        status = self._watcher.status
+        if self._backlog is None and not self._closed:
+            why = status.why or "reading what has happened so far"
+            return Status(State.CONNECTING, self._began, why)
+        return status
+
+    @property
+    def cursor(self) -> str | None:
+        """The id of the last record; None before there is a view."""
+        return None if self._backlog is None else self._backlog.last_id
+
+    @property
+    def full(self) -> bool:
+        """Whether no more browsers are served."""
+        return self.browsers >= MAX_BROWSERS
+
+    def overview(self) -> dict[str, Any]:
+        """What the view is worth, in short."""
+        return {
+            "registry": self.url,
+            "status": status_dict(self.status),
+            "cursor": self.cursor,
+            "now": time.time(),
+        }
+
+    def devices_json(self) -> bytes:
+        """What the view is worth, and the devices present."""
+        return json_members(self.overview(), devices=json_list(self._devices.values()))
+
+    # --- following ----------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Follow the registry until cancelled.
+
+        Raises:
+            AuthenticationError: The registry does not let this program in, or is another one.
+        """
+        try:
+            while self._backlog is None:
+                await self._try_pasts(await self._place())
+        finally:
+            self.close()
+            await self._watcher.close()
+
+    def close(self) -> None:
+        """End all streams."""
+        self._closed = True
+        self._tell()
+
+    async def _place(self) -> Cursor:
+        """Where the registry is."""
+        async for record in self._watcher.records():
+            if isinstance(record, Live):
+                return record.cursor
+        raise RuntimeError("nobody else closes this watcher")
+
+    async def _try_pasts(self, place: Cursor) -> None:
+        """Follow from as far back as can be; return if the registry is elsewhere by now."""
+        for seq in sorted({max(0, place.seq - past) for past in _PASTS}):
+            since = Cursor(place.epoch, seq)
+            await self._begin_anew(since)
+            await self._watcher.connect()
+            if self._watcher.resumed:
+                await self._follow(since)
+        await self._begin_anew(None)
+
+    async def _begin_anew(self, since: Cursor | None) -> None:
+        await self._watcher.close()
+        self._watcher = self._watch(since)
+
+    def _watch(self, since: Cursor | None) -> AsyncWatcher:
+        return AsyncWatcher(
+            self.url, since=since, existing=False, key=self._key, context=self._context
+        )
+
+    async def _follow(self, since: Cursor) -> None:
+        present = self._watcher.devices
+        self._devices = {name: to_json(device_dict(device)) for name, device in present.items()}
+        self._timeline = Timeline(present.values())
+        backlog = Backlog(since)
+        taken = 0
+        async for record in self._watcher.records():
+            self._take(record, backlog)
+            if self._backlog is not None:
+                self._tell()
+            elif isinstance(record, Live):
+                self._backlog = backlog
+                self._tell()
+            taken += 1
+            if taken % 100 == 0:
+                await asyncio.sleep(0)  # others want to run as well
+
+    def _take(self, record: Record, backlog: Backlog) -> None:
+        match record:
+            case Added():
+                self._devices[record.device.name] = to_json(device_dict(record.device))
+            case Removed():
+                self._devices.pop(record.device.name, None)
+            case _:
+                pass
+        self._timeline.add(record)
+        data = record_dict(record)
+        cursor = None if isinstance(record, Stale) else record.cursor
+        backlog.add(data["event"], cursor, to_json(data))
+
+    def _tell(self) -> None:
+        """Wake all streams."""
+        self._news.set()
+        self._news = asyncio.Event()
+
+    # --- telling ------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def browser(self) -> Iterator[None]:
+        """One more browser, for as long as a `with` block."""
+        self.browsers += 1
+        try:
+            yield
+        finally:
+            self.browsers -= 1
+
+    async def stream(self, after: str | None) -> AsyncGenerator[Piece, None]:
+        """What to send to a browser, until it leaves or the feed is closed.
+
+        Args:
+            after: The id of the last record that it has; None to begin with a snapshot.
+        """
+        yield _RETRY
+        reader = _Reader(after)
+        if after is None and self._backlog is None:  # nobody knows for how long
+            for piece in self._pieces(_NOTHING, again=False):
+                yield piece
+        while not self._closed:
+            news = self._news
+            pieces = self._next(reader)
+            for piece in pieces:
+                yield piece
+            if not pieces:
+                await _wait(news, reader.pulse_at)
+            elif self._backlog is not None and reader.position == self._backlog.end:
+                await asyncio.sleep(_PACE)
+
+    def _next(self, reader: "_Reader") -> Sequence[Piece]:
+        """What to send to a browser next; nothing if it has all."""
+        backlog = self._backlog
+        begun = reader.position is not None
+        if time.monotonic() >= reader.pulse_at and (begun or backlog is None):
+            reader.pulse_at = time.monotonic() + PULSE
+            return [self._pulse()]
+        if backlog is None:
+            return []
+        if reader.position is None and reader.after is not None:
+            reader.position = backlog.find(reader.after)
+        found = None if reader.position is None else backlog.read(reader.position)
+        if found is None:  # it is new, or was away for too long, or is too slow
+            snapshot = self._current(backlog)
+            again = begun or reader.after is not None
+            reader.after, reader.position = None, snapshot.position
+            return self._pieces(snapshot, again=again)
+        data, reader.position = found
+        return [data] if data else []
+
+    def _pulse(self) -> bytes:
+        pulse = {
+            "now": time.time(),
+            "status": status_dict(self.status),
+            "cursor": self.cursor,
+        }
+        return sent_event("pulse", to_json(pulse))
+
+    def _current(self, backlog: Backlog) -> _Snapshot:
+        """A snapshot, which may be of a moment ago."""
+        now = time.monotonic()
+        snapshot = self._snapshot
+        if (
+            snapshot is None
+            or now - snapshot.made_at > _SNAPSHOT_AGE
+            or snapshot.position < backlog.begin
+        ):
+            self._timeline.forget(time.time())
+            snapshot = self._snapshot = _Snapshot(
+                backlog.end,
+                backlog.last_id,
+                json_list(self._devices.values()),
+                to_json(timeline_dict(self._timeline)),
+                now,
+            )
+        return snapshot
+
+    def _pieces(self, snapshot: _Snapshot, *, again: bool) -> list[Piece]:
+        """A snapshot as a server-sent event, which may be many megabytes long."""
+        data = json_members(
+            {"again": again} | self.overview() | {"cursor": snapshot.name},
+            devices=snapshot.devices,
+            timeline=snapshot.timeline,
+        )
+        view = memoryview(sent_event("snapshot", data, snapshot.name))
+        return [view[start : start + PIECE] for start in range(0, len(view), PIECE)]
+
+
+async def _wait(news: asyncio.Event, until: float) -> None:
+    """Wait for news, or for a time on the monotonic clock."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(until - time.monotonic()):
+            await news.wait()

@@ -1,0 +1,97 @@
+"""What browsers are told, in JSON and as server-sent events. Pure."""
+
+import json
+from collections.abc import Iterable
+from ipaddress import ip_address
+from typing import Any
+
+from ...events.records import Status
+from ..timeline import Gap, Span, Timeline
+
+
+def to_json(value: object) -> bytes:
+    """JSON in ASCII on one line, whatever strangers have put into it."""
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def sent_event(kind: str, data: bytes, name: str | None = None) -> bytes:
+    """A server-sent event.
+
+    Args:
+        kind: What it is, in one word.
+        data: One line.
+        name: What to send back as `Last-Event-ID`; None leaves that as it was.
+    """
+    line = "" if name is None else f"id: {name}\n"
+    return b"event: %b\n%bdata: %b\n\n" % (kind.encode(), line.encode(), data)
+
+
+def status_dict(status: Status) -> dict[str, Any]:
+    """What the view is worth."""
+    return {"state": status.state, "since": status.since, "why": status.why}
+
+
+def timeline_dict(timeline: Timeline) -> dict[str, Any]:
+    """Who was present when."""
+    return {
+        "lanes": [
+            {"name": name, "spans": [_span_dict(span) for span in spans]}
+            for name, spans in timeline.lanes.items()
+        ],
+        "gaps": [_gap_dict(gap) for gap in timeline.gaps],
+    }
+
+
+def _span_dict(span: Span) -> dict[str, Any]:
+    return {
+        "start": span.start,
+        "end": span.end,
+        "reason": span.reason,
+        "exact": span.exact,
+        "device_type": span.device.device_type,
+        "addr": span.device.addr,
+    }
+
+
+def _gap_dict(gap: Gap) -> dict[str, Any]:
+    return {"start": gap.start, "end": gap.end, "why": gap.why}
+
+
+def json_list(members: Iterable[bytes]) -> bytes:
+    """A list of what is JSON already."""
+    return b"[%b]" % b",".join(members)
+
+
+def json_members(members: dict[str, object], **ready: bytes) -> bytes:
+    """An object.
+
+    Args:
+        members: Its first members; at least one.
+        ready: More members, which are JSON already.
+    """
+    more = (b',"%b":%b' % (name.encode(), value) for name, value in ready.items())
+    return to_json(members)[:-1] + b"".join(more) + b"}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is this machine's own, which nobody else can reach."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def names_this_machine(host: str) -> bool:
+    """Whether a `Host` header is one that a browser on this machine sends.
+
+    A page from elsewhere can have its own name point here ("DNS rebinding"), and then read
+    everything as if it came from there; but its name is what the header says.
+    """
+    name, colon, port = host.strip().lower().rpartition(":")
+    if not colon or port.endswith("]"):
+        name, port = host.strip().lower(), "80"
+    if not (port.isascii() and port.isdigit()):
+        return False
+    if name.startswith("[") and name.endswith("]"):
+        return is_loopback(name[1:-1])
+    return name == "localhost" or (":" not in name and is_loopback(name))
