@@ -45,3 +45,5 @@ def web(host: str, port: int, url: str, key: Key | None) -> None:
         signals.wait(lambda: not server.is_alive())
     if server.error is not None:
         raise server.error
+    if not signals.received:
+        raise click.ClickException("the page is not served any more, and nobody knows why")

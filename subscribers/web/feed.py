@@ -43,6 +43,9 @@ _PASTS: Final = (DEFAULT_HISTORY - 100, 5_000, 2_000, 1_000, 300, 100, 30, 10, 0
 _PACE: Final = 0.05
 """Seconds between two pieces to a browser that has all: a burst is sent in few of them."""
 
+_TURN: Final = 100
+"""Records to take in before others have their turn."""
+
 _SNAPSHOT_AGE: Final = 1.0
 """Seconds for which a snapshot may be used again; the records after it are sent with it."""
 
@@ -151,8 +154,9 @@ class Feed:
             AuthenticationError: The registry does not let this program in, or is another one.
         """
         try:
-            while self._backlog is None:
-                await self._try_pasts(await self._place())
+            place = await self._place()
+            since = await self._go_back(place)
+            await self._follow(since or place, past=since is not None)
         finally:
             self.close()
             await self._watcher.close()
@@ -169,41 +173,50 @@ class Feed:
                 return record.cursor
         raise RuntimeError("nobody else closes this watcher")
 
-    async def _try_pasts(self, place: Cursor) -> None:
-        """Follow from as far back as can be; return if the registry is elsewhere by now."""
+    async def _go_back(self, place: Cursor) -> Cursor | None:
+        """Take a watcher from as far back as can be; None if the one that there is has to do."""
         for seq in sorted({max(0, place.seq - past) for past in _PASTS}):
             since = Cursor(place.epoch, seq)
-            await self._begin_anew(since)
-            await self._watcher.connect()
-            if self._watcher.resumed:
-                await self._follow(since)
-        await self._begin_anew(None)
-
-    async def _begin_anew(self, since: Cursor | None) -> None:
-        await self._watcher.close()
-        self._watcher = self._watch(since)
+            async with contextlib.AsyncExitStack() as stack:
+                watcher = await stack.enter_async_context(self._watch(since))
+                await watcher.connect()
+                if watcher.resumed:
+                    stack.pop_all()
+                    await self._watcher.close()
+                    self._watcher = watcher
+                    return since
+        return None
 
     def _watch(self, since: Cursor | None) -> AsyncWatcher:
         return AsyncWatcher(
             self.url, since=since, existing=False, key=self._key, context=self._context
         )
 
-    async def _follow(self, since: Cursor) -> None:
+    async def _follow(self, since: Cursor, *, past: bool) -> None:
+        """Take in what the watcher yields.
+
+        Args:
+            since: Where it is.
+            past: Whether there is a past to be read before anybody is told of anything.
+        """
         present = self._watcher.devices
         self._devices = {name: to_json(device_dict(device)) for name, device in present.items()}
         self._timeline = Timeline(present.values())
         backlog = Backlog(since)
+        if not past:
+            self._publish(backlog)
         taken = 0
         async for record in self._watcher.records():
             self._take(record, backlog)
-            if self._backlog is not None:
-                self._tell()
-            elif isinstance(record, Live):
-                self._backlog = backlog
-                self._tell()
+            if self._backlog is not None or isinstance(record, Live):
+                self._publish(backlog)
             taken += 1
-            if taken % 100 == 0:
+            if taken % _TURN == 0:
                 await asyncio.sleep(0)  # others want to run as well
+
+    def _publish(self, backlog: Backlog) -> None:
+        self._backlog = backlog
+        self._tell()
 
     def _take(self, record: Record, backlog: Backlog) -> None:
         match record:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import socket
 import threading
+from ipaddress import ip_address
 from typing import Final, Self
 
 import uvicorn
@@ -83,8 +84,7 @@ class WebServer:
         listener = listen(self._host, self._port)
         address, port = listener.getsockname()[:2]
         local = is_loopback(address)
-        shown = f"[{address}]" if ":" in address else address
-        self.url = f"http://{shown}:{port}/"
+        self.url = f"http://{_shown(address)}:{port}/"
         self._thread = threading.Thread(
             target=self._run, args=(listener, local), name="devicewatch-web", daemon=True
         )
@@ -184,6 +184,14 @@ def listen(host: str, port: int) -> socket.socket:
         raise BindError(
             number, f"cannot serve a page at {printable(host, 200)}, port {port}: {why}"
         ) from None
+
+
+def _shown(address: str) -> str:
+    """An address as it stands in a URL, for whoever is to open it."""
+    found = ip_address(address)
+    if found.is_unspecified:
+        return socket.gethostname()
+    return f"[{address}]" if found.version == 6 else address
 
 
 class _Connection(H11Protocol):

@@ -1,0 +1,426 @@
+"""The web page's server: what it answers, to whom, and for how long."""
+
+import gzip
+import http.client
+import json
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from importlib import resources
+from urllib.parse import urlsplit
+
+import pytest
+import zmq
+
+from devicewatch.events.errors import AddressError, BindError
+from devicewatch.registry import DeviceRegistry
+from devicewatch.subscribers.web import app, feed, server
+from devicewatch.subscribers.web.server import WebServer
+from tests.support.browser import Answer, browser, get, names
+from tests.support.hostile import EPOCH, HOSTILE, REPLIES, lying_registry
+from tests.support.live import RawClient, free_port, let_pass, raw_client, wait_until
+
+Context = zmq.Context[zmq.Socket[bytes]]
+
+COMPACTED = {"event": "COMPACTED", "payload": {"epoch": EPOCH, "oldest": 2, "seq": 1}}
+
+LARGE = {f"key{number}": "x" * 1_000 for number in range(32)}
+"""Metadata: 200 such devices are 6 MB, more than the kernel takes for a peer that reads nothing."""
+
+FILES = [
+    entry.name
+    for entry in resources.files("devicewatch.subscribers.web").joinpath("static").iterdir()
+]
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "PULSE", 0.1)
+
+
+@pytest.fixture
+def client(context: Context, registry: DeviceRegistry) -> Iterator[RawClient]:
+    with raw_client(context, registry.url) as client:
+        yield client
+
+
+@pytest.fixture
+def web(context: Context, registry: DeviceRegistry) -> Iterator[WebServer]:
+    """One that is live."""
+    with WebServer(registry.url, port=0, context=context) as web:
+        wait_until(lambda: get(web.url, "/healthz").status == 200)
+        yield web
+
+
+# --- answers -------------------------------------------------------------------------------------
+
+
+def test_the_devices(web: WebServer, registry: DeviceRegistry, client: RawClient) -> None:
+    client.register("tcp://a:1", "cam", metadata={"room": "A"})
+    wait_until(lambda: get(web.url, "/api/devices").json["devices"])
+    answer = get(web.url, "/api/devices")
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["cache-control"] == "no-store"
+    told = answer.json
+    assert told["registry"] == registry.url
+    assert told["status"]["state"] == "live"
+    assert told["cursor"].startswith("1/")
+    assert abs(told["now"] - time.time()) < 5
+    (device,) = told["devices"]
+    assert device["name"] == "cam"
+    assert device["device_type"] == "camera"
+    assert device["addr"] == "tcp://a:1"
+    assert device["revision"] == 1
+    assert device["metadata"] == {"room": "A"}
+    assert set(device) == {*device} - {"uuid"}
+
+
+def test_devices_are_compressed_for_who_can_read_that(web: WebServer, client: RawClient) -> None:
+    for number in range(20):
+        client.register(f"tcp://a:{number}")
+    wait_until(lambda: len(get(web.url, "/api/devices").json["devices"]) == 20)
+    answer = get(web.url, "/api/devices", accept_encoding="gzip")
+    assert answer.headers["content-encoding"] == "gzip"
+    assert len(json.loads(gzip.decompress(answer.body))["devices"]) == 20
+    with browser(web.url) as one:
+        assert len(one.next().data["devices"]) == 20
+
+
+def test_a_stream_begins_with_a_snapshot_and_goes_on(web: WebServer, client: RawClient) -> None:
+    client.register("tcp://a:1", "one")
+    with browser(web.url) as one:
+        snapshot = one.next("snapshot", "pulse")
+        assert snapshot.kind == "snapshot"
+        assert snapshot.data["again"] is False
+        wait_until(lambda: get(web.url, "/api/devices").json["devices"])
+        uuid = client.register("tcp://a:2", "two")["uuid"]
+        client.ask("UNREGISTER", {"uuid": uuid})
+        told = one.events(3 - len(names(snapshot)))
+        assert [sent.kind for sent in told][-2:] == ["added", "removed"]
+        added, removed = told[-2:]
+        assert added.data["device"]["name"] == removed.data["device"]["name"] == "two"
+        assert removed.data["reason"] == "unregistered"
+        assert removed.data["origin"] == "live"
+        assert removed.id == removed.data["cursor"]
+        pulse = one.next("pulse")
+        assert set(pulse.data) == {"now", "status", "cursor"}
+        assert pulse.data["cursor"] == removed.id
+        assert pulse.data["status"]["state"] == "live"
+        assert pulse.id is None
+
+
+def test_a_snapshot_has_the_timeline(web: WebServer, client: RawClient) -> None:
+    uuid = client.register("tcp://a:1", "cam")["uuid"]
+    client.ask("UNREGISTER", {"uuid": uuid})
+    client.register("tcp://a:2", "cam")
+    wait_until(lambda: get(web.url, "/api/devices").json["cursor"].startswith("3/"))
+    with browser(web.url) as one:
+        timeline = one.next().data["timeline"]
+    (lane,) = timeline["lanes"]
+    assert lane["name"] == "cam"
+    gone, present = lane["spans"]
+    assert (gone["reason"], gone["exact"], gone["addr"]) == ("unregistered", True, "tcp://a:1")
+    assert gone["start"] <= gone["end"] <= present["start"]
+    assert (present["end"], present["reason"]) == (None, None)
+    assert timeline["gaps"] == []
+
+
+def test_health(context: Context) -> None:
+    registry = DeviceRegistry(addr="127.0.0.1", port=free_port(), events_port="0")
+    with WebServer(registry.url, port=0, context=context) as web:
+        answer = get(web.url, "/healthz")
+        assert answer.status == 503
+        assert answer.json["status"]["state"] == "connecting"
+        assert registry.url in answer.json["status"]["why"]
+        assert answer.json["cursor"] is None
+        with registry:
+            wait_until(lambda: get(web.url, "/healthz").status == 200)
+            with browser(web.url) as one:
+                one.next()
+                assert get(web.url, "/healthz").json["browsers"] == 1
+            wait_until(lambda: get(web.url, "/healthz").json["browsers"] == 0)
+        wait_until(lambda: get(web.url, "/healthz").status == 503)
+        assert get(web.url, "/healthz").json["status"]["state"] == "stale"
+
+
+def test_the_page_and_its_files(web: WebServer) -> None:
+    page = get(web.url, "/")
+    assert page.status == 200
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert b"<html" in page.body
+    assert {"index.html", "app.js"} <= set(FILES)
+    for name in FILES:
+        answer = get(web.url, f"/static/{name}")
+        assert answer.status == 200, name
+        assert answer.headers["cache-control"] == "no-cache"
+        etag = answer.headers["etag"]
+        for known in (etag, f'"other", W/{etag}'):
+            again = get(web.url, f"/static/{name}", if_none_match=known)
+            assert (again.status, again.body) == (304, b"")
+            assert again.headers["etag"] == etag
+        assert get(web.url, f"/static/{name}", if_none_match='"other"').status == 200
+
+
+def test_nothing_comes_from_elsewhere() -> None:
+    for entry in resources.files("devicewatch.subscribers.web").joinpath("static").iterdir():
+        text = entry.read_text()
+        for outside in (
+            "https://",
+            "//cdn",
+            "@import",
+            "eval(",
+            "innerHTML",
+            " style=",
+            " onclick=",
+        ):
+            assert outside not in text, f"{outside} in {entry.name}"
+
+
+def test_what_there_is_not(web: WebServer) -> None:
+    for path in (
+        "/nothing",
+        "/static/",
+        "/static/nothing.js",
+        "/static/../app.py",
+        "/static/..%2fapp.py",
+        "/static/%2e%2e/app.py",
+        "/static//etc/passwd",
+        "/static/%00",
+        "/static/" + "a" * 5_000,
+        "/healthz/",
+        "/api",
+        "//",
+    ):
+        answer = get(web.url, path)
+        assert answer.status == 404, path
+        assert "location" not in answer.headers
+
+
+def everything(web: WebServer) -> list[Answer]:
+    """An answer of every kind."""
+    answers = [
+        get(web.url, path, method=method)
+        for method, path in (
+            ("GET", "/"),
+            ("GET", "/static/app.js"),
+            ("GET", "/static/nothing"),
+            ("GET", "/api/devices"),
+            ("GET", "/healthz"),
+            ("GET", "/nothing"),
+            ("POST", "/api/devices"),
+            ("OPTIONS", "/api/events"),
+            ("HEAD", "/api/events"),
+            ("GET", f"/api/events?after={'1' * 3_000}"),
+        )
+    ]
+    answers.append(get(web.url, "/", Host="evil.example"))
+    answers.append(get(web.url, "/", if_none_match=answers[0].headers["etag"]))
+    return answers
+
+
+def test_every_answer_has_the_headers_that_keep_a_browser_safe(web: WebServer) -> None:
+    answers = everything(web)
+    assert [answer.status for answer in answers] == [
+        *[200, 200, 404, 200, 200, 404, 405, 405, 200, 400, 421, 304]
+    ]
+    for answer in answers:
+        assert answer.headers.items() >= app.HEADERS.items()
+        assert not any(name.startswith("access-control") for name in answer.headers)
+        assert "server" not in answer.headers
+    policy = app.HEADERS["content-security-policy"]
+    assert policy.startswith("default-src 'none'; ")
+    assert "unsafe" not in policy
+    with browser(web.url) as one:
+        assert one.headers.items() >= app.HEADERS.items()
+        assert one.headers["content-type"].startswith("text/event-stream")
+        assert one.headers["cache-control"] == "no-store"
+        assert one.headers["x-accel-buffering"] == "no"
+
+
+def test_a_fault_of_ours_is_a_plain_answer(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_self: feed.Feed) -> bytes:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(feed.Feed, "devices_json", fail)
+    answer = get(web.url, "/api/devices")
+    assert (answer.status, answer.body) == (500, b"Internal Server Error")
+    assert answer.headers.items() >= app.HEADERS.items()
+    assert get(web.url, "/healthz").status == 200
+
+
+def test_head_is_get_without_the_body(web: WebServer) -> None:
+    for path in ("/", "/static/app.js", "/api/devices", "/healthz"):
+        full, head = get(web.url, path), get(web.url, path, method="HEAD")
+        assert head.status == full.status
+        assert head.body == b""
+        assert head.headers["content-type"] == full.headers["content-type"]
+
+
+# --- who is served -------------------------------------------------------------------------------
+
+
+def test_only_who_asks_for_this_machine_is_served(web: WebServer) -> None:
+    for host in ("localhost:1", "127.0.0.1", "[::1]:8080"):
+        assert get(web.url, "/healthz", Host=host).status == 200
+    for host in ("evil.example", "", "localhost.evil.example"):
+        assert get(web.url, "/healthz", Host=host).status == 421
+    with socket.create_connection(("127.0.0.1", urlsplit(web.url).port or 0)) as old:
+        old.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
+        assert old.recv(100).startswith(b"HTTP/1.1 421 ")
+
+
+def test_beyond_this_machine_any_name_will_do_and_a_warning_is_logged(
+    registry: DeviceRegistry, context: Context, caplog: pytest.LogCaptureFixture
+) -> None:
+    with WebServer(registry.url, host="*", port=0, context=context) as web:
+        port = urlsplit(web.url).port
+        assert get(f"http://127.0.0.1:{port}/", "/", Host="controller").status == 200
+    assert "whoever can reach this machine sees the page" in caplog.text
+
+
+def test_names_that_do_harm_are_harmless_json(context: Context) -> None:
+    with (
+        lying_registry(context, {**REPLIES, "REPLAY": COMPACTED}) as url,
+        WebServer(url, port=0, context=context) as web,
+    ):
+        wait_until(lambda: get(web.url, "/api/devices").json["devices"])
+        answer = get(web.url, "/api/devices")
+        assert answer.body.isascii()
+        assert answer.body.decode().isprintable()
+        (device,) = answer.json["devices"]
+        assert device["name"] == HOSTILE
+        assert "nosniff" in answer.headers["x-content-type-options"]
+        with browser(web.url) as one:
+            snapshot = one.next()
+            assert names(snapshot) == {HOSTILE}
+            assert snapshot.id is not None
+            assert EPOCH not in snapshot.id
+            last_id = one.last_id
+        for in_url in (False, True):
+            with browser(web.url, last_id, in_url=in_url) as one:
+                assert one.next("snapshot", "pulse").kind == "pulse"
+
+
+# --- for how long, and how many ------------------------------------------------------------------
+
+
+def test_more_streams_than_are_served(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed, "MAX_BROWSERS", 2)
+    with ExitStack() as stack:
+        for _ in range(2):
+            stack.enter_context(browser(web.url)).next()
+        answer = get(web.url, "/api/events")
+        assert answer.status == 503
+        assert answer.headers["retry-after"] == "10"
+        assert b"as many as are served" in answer.body
+        assert answer.headers.items() >= app.HEADERS.items()
+        assert get(web.url, "/healthz").json["browsers"] == 2
+    wait_until(lambda: get(web.url, "/healthz").json["browsers"] == 0)
+    with browser(web.url) as one:
+        one.next()
+
+
+def test_all_browsers_are_told_and_one_that_takes_nothing_is_cut_off(
+    web: WebServer, client: RawClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "PATIENCE", 0.3)
+    monkeypatch.setattr(server, "_INSPECTION", 0.05)
+    with ExitStack() as stack:
+        others = [stack.enter_context(browser(web.url)) for _ in range(5)]
+        for other in others:
+            other.next("snapshot")
+        lazy = stack.enter_context(socket.socket())
+        lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        lazy.connect(("127.0.0.1", urlsplit(web.url).port))
+        lazy.sendall(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        wait_until(lambda: get(web.url, "/healthz").json["browsers"] == 6)
+        threads = stack.enter_context(ThreadPoolExecutor())
+        told = [threads.submit(other.seqs, 200) for other in others]
+        for number in range(200):
+            client.register(f"tcp://a:{number}", metadata=LARGE)
+        for seqs in told:
+            assert seqs.result() == list(range(1, 201))
+        wait_until(lambda: get(web.url, "/healthz").json["browsers"] == 5)
+        client.register("tcp://b:1")
+        for other in others:
+            assert other.seqs(1) == [201]
+
+
+def test_who_says_nothing_is_cut_off(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "PATIENCE", 0.2)
+    monkeypatch.setattr(server, "_INSPECTION", 0.05)
+    with (
+        socket.create_connection(("127.0.0.1", urlsplit(web.url).port or 0), 10) as silent,
+        socket.create_connection(("127.0.0.1", urlsplit(web.url).port or 0), 10) as half,
+        browser(web.url) as one,
+    ):
+        half.sendall(b"GET / HTTP/1.1\r\nHost: local")
+        for end in (silent, half):
+            with suppress(ConnectionResetError):
+                assert end.recv(1) == b""
+        let_pass(0.3)
+        one.next("pulse")
+
+
+def test_more_connections_than_are_accepted(
+    web: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 1)
+    with browser(web.url) as one:
+        one.next()
+        with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
+            get(web.url, "/healthz")
+        one.next("pulse")
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 10)
+    assert get(web.url, "/healthz").status == 200
+
+
+def test_it_ends_at_once_whoever_is_connected(web: WebServer, client: RawClient) -> None:
+    client.register("tcp://a:1", "cam")
+    with browser(web.url) as one, browser(web.url) as two, socket.socket() as silent:
+        silent.connect(("127.0.0.1", urlsplit(web.url).port))
+        one.next()
+        since = time.monotonic()
+        web.stop()
+        assert time.monotonic() - since < 2
+        assert [sent.kind for sent in one.sent() if sent.kind == "snapshot"] == []
+        assert all(sent.kind != "stale" for sent in two.sent())
+    assert not web.is_alive()
+    web.stop()
+    with pytest.raises(ConnectionError):
+        get(web.url, "/")
+
+
+def test_it_ends_though_somebody_takes_nothing(web: WebServer, client: RawClient) -> None:
+    for number in range(200):
+        client.register(f"tcp://a:{number}", metadata=LARGE)
+    wait_until(lambda: len(get(web.url, "/api/devices").json["devices"]) == 200)
+    with socket.socket() as lazy:
+        lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        lazy.connect(("127.0.0.1", urlsplit(web.url).port))
+        lazy.sendall(b"GET /api/events HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        wait_until(lambda: get(web.url, "/healthz").json["browsers"] == 1)
+        since = time.monotonic()
+        web.stop()
+        assert time.monotonic() - since < 3
+
+
+def test_a_port_in_use_and_an_address_of_others(web: WebServer, registry: DeviceRegistry) -> None:
+    port = urlsplit(web.url).port
+    assert port is not None
+    with pytest.raises(BindError, match=f"port {port}: Address already in use"):
+        WebServer(registry.url, port=port).start()
+    with pytest.raises(BindError, match=r"no\.such\.host\.invalid"):
+        WebServer(registry.url, host="no.such.host.invalid", port=0).start()
+    with pytest.raises(BindError, match=r"192\.0\.2\.1"):
+        WebServer(registry.url, host="192.0.2.1", port=0).start()
+
+
+def test_a_registry_s_address_that_makes_no_sense() -> None:
+    web = WebServer("controller", port=0)
+    with pytest.raises(AddressError):
+        web.start()
+    assert not web.is_alive()
+    web.stop()

@@ -1,0 +1,126 @@
+"""What browsers are told, in JSON; and who may ask."""
+
+import json
+
+import pytest
+
+from devicewatch.events import Added, Device, Live, Origin, Reason, Removed, Stale, State, Status
+from devicewatch.events.records import Cursor
+from devicewatch.subscribers.timeline import Timeline
+from devicewatch.subscribers.web.frames import (
+    is_loopback,
+    json_list,
+    json_members,
+    names_this_machine,
+    sent_event,
+    status_dict,
+    timeline_dict,
+    to_json,
+)
+from tests.support.hostile import HOSTILE
+
+CAM = Device("cam", "camera", "tcp://a:1", 1, 10.0)
+
+
+def test_json_is_one_line_of_ascii_whatever_is_in_it() -> None:
+    data = to_json({HOSTILE: [HOSTILE, 10**300]})
+    assert data.isascii()
+    assert len(data.splitlines()) == 1
+    assert json.loads(data) == {HOSTILE: [HOSTILE, 10**300]}
+
+
+def test_json_can_be_put_together_from_parts() -> None:
+    parts = json_list([to_json({"a": 1}), to_json("b")])
+    assert json.loads(json_members({"x": None}, parts=parts, none=json_list([]))) == {
+        "x": None,
+        "parts": [{"a": 1}, "b"],
+        "none": [],
+    }
+
+
+def test_a_server_sent_event() -> None:
+    assert sent_event("pulse", b"1") == b"event: pulse\ndata: 1\n\n"
+    assert sent_event("live", b"1", "7/e") == b"event: live\nid: 7/e\ndata: 1\n\n"
+
+
+def test_a_status() -> None:
+    told = json.loads(to_json(status_dict(Status(State.STALE, 1.5, "why"))))
+    assert told == {"state": "stale", "since": 1.5, "why": "why"}
+
+
+def test_a_timeline() -> None:
+    timeline = Timeline()
+    timeline.add(Added("e", 1, 10.0, CAM))
+    timeline.add(Stale(11.0, "no link"))
+    timeline.add(Live(12.0, Cursor("e", 1)))
+    timeline.add(Removed("e", 1, 13.0, CAM, Reason.UNKNOWN, Origin.RESYNC))
+    timeline.add(Added("e", 3, 14.0, Device("cam", "camera", "tcp://a:2", 3, 14.0)))
+    timeline.add(Stale(15.0, "again"))
+    assert json.loads(to_json(timeline_dict(timeline))) == {
+        "lanes": [
+            {
+                "name": "cam",
+                "spans": [
+                    {
+                        "start": 10.0,
+                        "end": 13.0,
+                        "reason": "unknown",
+                        "exact": False,
+                        "device_type": "camera",
+                        "addr": "tcp://a:1",
+                    },
+                    {
+                        "start": 14.0,
+                        "end": None,
+                        "reason": None,
+                        "exact": True,
+                        "device_type": "camera",
+                        "addr": "tcp://a:2",
+                    },
+                ],
+            }
+        ],
+        "gaps": [
+            {"start": 11.0, "end": 12.0, "why": "no link"},
+            {"start": 15.0, "end": None, "why": "again"},
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "LOCALHOST:8080", "127.0.0.1", "127.0.0.1:9", "127.9.9.9", "[::1]", "[::1]:8080"],
+)
+def test_names_of_this_machine(host: str) -> None:
+    assert names_this_machine(host)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "",
+        "evil.example",
+        "evil.example:8080",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "10.0.0.1",
+        "[::2]",
+        "[::1",
+        "::1",
+        "::1:80",
+        "localhost:evil",
+        "localhost:",
+        "evil:[::1]",
+        "localhost:\N{SUPERSCRIPT TWO}",
+        "127.1",
+    ],
+)
+def test_names_of_others(host: str) -> None:
+    assert not names_this_machine(host)
+
+
+def test_loopback() -> None:
+    assert is_loopback("127.0.0.1")
+    assert is_loopback("::1")
+    assert not is_loopback("0.0.0.0")
+    assert not is_loopback("controller")
