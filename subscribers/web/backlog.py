@@ -73,6 +73,11 @@ class Backlog:
         return self._last
 
     @property
+    def cursor(self) -> Cursor:
+        """Where the last record has led to."""
+        return self._cursor
+
+    @property
     def end(self) -> int:
         """The position after the last record."""
         return self._end

@@ -57,12 +57,13 @@ _RETRY: Final = b"retry: 1000\n\n"
 class _Snapshot:
     position: int
     name: str | None
+    cursor: Cursor | None
     devices: bytes
     timeline: bytes
     made_at: float
 
 
-_NOTHING: Final = _Snapshot(0, None, b"[]", b'{"lanes":[],"gaps":[]}', 0.0)
+_NOTHING: Final = _Snapshot(0, None, None, b"[]", b'{"lanes":[],"gaps":[]}', 0.0)
 
 
 @attrs.define
@@ -123,9 +124,9 @@ class Feed:
         return status
 
     @property
-    def cursor(self) -> str | None:
-        """The id of the last record; None before there is a view."""
-        return None if self._backlog is None else self._backlog.last_id
+    def cursor(self) -> Cursor | None:
+        """Where the last record has led to; None before there is a view."""
+        return None if self._backlog is None else self._backlog.cursor
 
     @property
     def full(self) -> bool:
@@ -137,7 +138,7 @@ class Feed:
         return {
             "registry": self.url,
             "status": status_dict(self.status),
-            "cursor": self.cursor,
+            "cursor": _text(self.cursor),
             "now": time.time(),
         }
 
@@ -292,7 +293,7 @@ class Feed:
         pulse = {
             "now": time.time(),
             "status": status_dict(self.status),
-            "cursor": self.cursor,
+            "cursor": _text(self.cursor),
         }
         return sent_event("pulse", to_json(pulse))
 
@@ -309,6 +310,7 @@ class Feed:
             snapshot = self._snapshot = _Snapshot(
                 backlog.end,
                 backlog.last_id,
+                backlog.cursor,
                 json_list(self._devices.values()),
                 to_json(timeline_dict(self._timeline)),
                 now,
@@ -318,12 +320,16 @@ class Feed:
     def _pieces(self, snapshot: _Snapshot, *, again: bool) -> list[Piece]:
         """A snapshot as a server-sent event, which may be many megabytes long."""
         data = json_members(
-            {"again": again} | self.overview() | {"cursor": snapshot.name},
+            {"again": again} | self.overview() | {"cursor": _text(snapshot.cursor)},
             devices=snapshot.devices,
             timeline=snapshot.timeline,
         )
         view = memoryview(sent_event("snapshot", data, snapshot.name))
         return [view[start : start + PIECE] for start in range(0, len(view), PIECE)]
+
+
+def _text(cursor: Cursor | None) -> str | None:
+    return None if cursor is None else str(cursor)
 
 
 async def _wait(news: asyncio.Event, until: float) -> None:

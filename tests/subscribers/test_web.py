@@ -29,6 +29,8 @@ COMPACTED = {"event": "COMPACTED", "payload": {"epoch": EPOCH, "oldest": 2, "seq
 LARGE = {f"key{number}": "x" * 1_000 for number in range(32)}
 """Metadata: 200 such devices are 6 MB, more than the kernel takes for a peer that reads nothing."""
 
+URL = "tcp://127.0.0.1:5555"
+
 FILES = [
     entry.name
     for entry in resources.files("devicewatch.subscribers.web").joinpath("static").iterdir()
@@ -50,6 +52,17 @@ def client(context: Context, registry: DeviceRegistry) -> Iterator[RawClient]:
 def web(context: Context, registry: DeviceRegistry) -> Iterator[WebServer]:
     """One that is live."""
     with WebServer(registry.url, port=0, context=context) as web:
+        wait_until(lambda: get(web.url, "/healthz").status == 200)
+        yield web
+
+
+@pytest.fixture(scope="module")
+def standing() -> Iterator[WebServer]:
+    """One for all tests that leave it as it was."""
+    with (
+        DeviceRegistry(addr="127.0.0.1", port="0", events_port="0") as registry,
+        WebServer(registry.url, port=0) as web,
+    ):
         wait_until(lambda: get(web.url, "/healthz").status == 200)
         yield web
 
@@ -145,22 +158,22 @@ def test_health(context: Context) -> None:
         assert get(web.url, "/healthz").json["status"]["state"] == "stale"
 
 
-def test_the_page_and_its_files(web: WebServer) -> None:
-    page = get(web.url, "/")
+def test_the_page_and_its_files(standing: WebServer) -> None:
+    page = get(standing.url, "/")
     assert page.status == 200
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert b"<html" in page.body
     assert {"index.html", "app.js"} <= set(FILES)
     for name in FILES:
-        answer = get(web.url, f"/static/{name}")
+        answer = get(standing.url, f"/static/{name}")
         assert answer.status == 200, name
         assert answer.headers["cache-control"] == "no-cache"
         etag = answer.headers["etag"]
         for known in (etag, f'"other", W/{etag}'):
-            again = get(web.url, f"/static/{name}", if_none_match=known)
+            again = get(standing.url, f"/static/{name}", if_none_match=known)
             assert (again.status, again.body) == (304, b"")
             assert again.headers["etag"] == etag
-        assert get(web.url, f"/static/{name}", if_none_match='"other"').status == 200
+        assert get(standing.url, f"/static/{name}", if_none_match='"other"').status == 200
 
 
 def test_nothing_comes_from_elsewhere() -> None:
@@ -178,7 +191,7 @@ def test_nothing_comes_from_elsewhere() -> None:
             assert outside not in text, f"{outside} in {entry.name}"
 
 
-def test_what_there_is_not(web: WebServer) -> None:
+def test_what_there_is_not(standing: WebServer) -> None:
     for path in (
         "/nothing",
         "/static/",
@@ -193,15 +206,15 @@ def test_what_there_is_not(web: WebServer) -> None:
         "/api",
         "//",
     ):
-        answer = get(web.url, path)
+        answer = get(standing.url, path)
         assert answer.status == 404, path
         assert "location" not in answer.headers
 
 
-def everything(web: WebServer) -> list[Answer]:
+def everything(standing: WebServer) -> list[Answer]:
     """An answer of every kind."""
     answers = [
-        get(web.url, path, method=method)
+        get(standing.url, path, method=method)
         for method, path in (
             ("GET", "/"),
             ("GET", "/static/app.js"),
@@ -215,13 +228,13 @@ def everything(web: WebServer) -> list[Answer]:
             ("GET", f"/api/events?after={'1' * 3_000}"),
         )
     ]
-    answers.append(get(web.url, "/", Host="evil.example"))
-    answers.append(get(web.url, "/", if_none_match=answers[0].headers["etag"]))
+    answers.append(get(standing.url, "/", Host="evil.example"))
+    answers.append(get(standing.url, "/", if_none_match=answers[0].headers["etag"]))
     return answers
 
 
-def test_every_answer_has_the_headers_that_keep_a_browser_safe(web: WebServer) -> None:
-    answers = everything(web)
+def test_every_answer_has_the_headers_that_keep_a_browser_safe(standing: WebServer) -> None:
+    answers = everything(standing)
     assert [answer.status for answer in answers] == [
         *[200, 200, 404, 200, 200, 404, 405, 405, 200, 400, 421, 304]
     ]
@@ -232,27 +245,29 @@ def test_every_answer_has_the_headers_that_keep_a_browser_safe(web: WebServer) -
     policy = app.HEADERS["content-security-policy"]
     assert policy.startswith("default-src 'none'; ")
     assert "unsafe" not in policy
-    with browser(web.url) as one:
+    with browser(standing.url) as one:
         assert one.headers.items() >= app.HEADERS.items()
         assert one.headers["content-type"].startswith("text/event-stream")
         assert one.headers["cache-control"] == "no-store"
         assert one.headers["x-accel-buffering"] == "no"
 
 
-def test_a_fault_of_ours_is_a_plain_answer(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_ours_is_a_plain_answer(
+    standing: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(_self: feed.Feed) -> bytes:
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr(feed.Feed, "devices_json", fail)
-    answer = get(web.url, "/api/devices")
+    answer = get(standing.url, "/api/devices")
     assert (answer.status, answer.body) == (500, b"Internal Server Error")
     assert answer.headers.items() >= app.HEADERS.items()
-    assert get(web.url, "/healthz").status == 200
+    assert get(standing.url, "/healthz").status == 200
 
 
-def test_head_is_get_without_the_body(web: WebServer) -> None:
+def test_head_is_get_without_the_body(standing: WebServer) -> None:
     for path in ("/", "/static/app.js", "/api/devices", "/healthz"):
-        full, head = get(web.url, path), get(web.url, path, method="HEAD")
+        full, head = get(standing.url, path), get(standing.url, path, method="HEAD")
         assert head.status == full.status
         assert head.body == b""
         assert head.headers["content-type"] == full.headers["content-type"]
@@ -261,12 +276,12 @@ def test_head_is_get_without_the_body(web: WebServer) -> None:
 # --- who is served -------------------------------------------------------------------------------
 
 
-def test_only_who_asks_for_this_machine_is_served(web: WebServer) -> None:
+def test_only_who_asks_for_this_machine_is_served(standing: WebServer) -> None:
     for host in ("localhost:1", "127.0.0.1", "[::1]:8080"):
-        assert get(web.url, "/healthz", Host=host).status == 200
+        assert get(standing.url, "/healthz", Host=host).status == 200
     for host in ("evil.example", "", "localhost.evil.example"):
-        assert get(web.url, "/healthz", Host=host).status == 421
-    with socket.create_connection(("127.0.0.1", urlsplit(web.url).port or 0)) as old:
+        assert get(standing.url, "/healthz", Host=host).status == 421
+    with socket.create_connection(("127.0.0.1", urlsplit(standing.url).port or 0)) as old:
         old.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
         assert old.recv(100).startswith(b"HTTP/1.1 421 ")
 
@@ -348,13 +363,13 @@ def test_all_browsers_are_told_and_one_that_takes_nothing_is_cut_off(
             assert other.seqs(1) == [201]
 
 
-def test_who_says_nothing_is_cut_off(web: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_says_nothing_is_cut_off(standing: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "PATIENCE", 0.2)
     monkeypatch.setattr(server, "_INSPECTION", 0.05)
     with (
-        socket.create_connection(("127.0.0.1", urlsplit(web.url).port or 0), 10) as silent,
-        socket.create_connection(("127.0.0.1", urlsplit(web.url).port or 0), 10) as half,
-        browser(web.url) as one,
+        socket.create_connection(("127.0.0.1", urlsplit(standing.url).port or 0), 10) as silent,
+        socket.create_connection(("127.0.0.1", urlsplit(standing.url).port or 0), 10) as half,
+        browser(standing.url) as one,
     ):
         half.sendall(b"GET / HTTP/1.1\r\nHost: local")
         for end in (silent, half):
@@ -365,16 +380,16 @@ def test_who_says_nothing_is_cut_off(web: WebServer, monkeypatch: pytest.MonkeyP
 
 
 def test_more_connections_than_are_accepted(
-    web: WebServer, monkeypatch: pytest.MonkeyPatch
+    standing: WebServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "MAX_CONNECTIONS", 1)
-    with browser(web.url) as one:
+    with browser(standing.url) as one:
         one.next()
         with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
-            get(web.url, "/healthz")
+            get(standing.url, "/healthz")
         one.next("pulse")
     monkeypatch.setattr(server, "MAX_CONNECTIONS", 10)
-    assert get(web.url, "/healthz").status == 200
+    assert get(standing.url, "/healthz").status == 200
 
 
 def test_it_ends_at_once_whoever_is_connected(web: WebServer, client: RawClient) -> None:
@@ -407,15 +422,15 @@ def test_it_ends_though_somebody_takes_nothing(web: WebServer, client: RawClient
         assert time.monotonic() - since < 3
 
 
-def test_a_port_in_use_and_an_address_of_others(web: WebServer, registry: DeviceRegistry) -> None:
-    port = urlsplit(web.url).port
+def test_a_port_in_use_and_an_address_of_others(standing: WebServer) -> None:
+    port = urlsplit(standing.url).port
     assert port is not None
     with pytest.raises(BindError, match=f"port {port}: Address already in use"):
-        WebServer(registry.url, port=port).start()
+        WebServer(URL, port=port).start()
     with pytest.raises(BindError, match=r"no\.such\.host\.invalid"):
-        WebServer(registry.url, host="no.such.host.invalid", port=0).start()
+        WebServer(URL, host="no.such.host.invalid", port=0).start()
     with pytest.raises(BindError, match=r"192\.0\.2\.1"):
-        WebServer(registry.url, host="192.0.2.1", port=0).start()
+        WebServer(URL, host="192.0.2.1", port=0).start()
 
 
 def test_a_registry_s_address_that_makes_no_sense() -> None:
