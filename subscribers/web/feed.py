@@ -49,6 +49,8 @@ _TURN: Final = 100
 _SNAPSHOT_AGE: Final = 1.0
 """Seconds for which a snapshot may be used again; the records after it are sent with it."""
 
+_CLOSING: Final = b"}\n\n"
+
 _RETRY: Final = b"retry: 1000\n\n"
 """Milliseconds after which a browser reconnects."""
 
@@ -318,14 +320,21 @@ class Feed:
         return snapshot
 
     def _pieces(self, snapshot: _Snapshot, *, again: bool) -> list[Piece]:
-        """A snapshot as a server-sent event, which may be many megabytes long."""
-        data = json_members(
-            {"again": again} | self.overview() | {"cursor": _text(snapshot.cursor)},
-            devices=snapshot.devices,
-            timeline=snapshot.timeline,
+        """A snapshot as a server-sent event; all browsers share what is large in it."""
+        head = {"again": again} | self.overview() | {"cursor": _text(snapshot.cursor)}
+        parts = (
+            sent_event("snapshot", to_json(head), snapshot.name).removesuffix(_CLOSING),
+            b',"devices":',
+            snapshot.devices,
+            b',"timeline":',
+            snapshot.timeline,
+            _CLOSING,
         )
-        view = memoryview(sent_event("snapshot", data, snapshot.name))
-        return [view[start : start + PIECE] for start in range(0, len(view), PIECE)]
+        return [
+            memoryview(part)[start : start + PIECE]
+            for part in parts
+            for start in range(0, len(part), PIECE)
+        ]
 
 
 def _text(cursor: Cursor | None) -> str | None:

@@ -134,8 +134,8 @@ def test_a_browser_that_is_too_slow_for_the_backlog_gets_a_snapshot(
 
         async def until(kind: bytes, stream: AsyncIterator[feed.Piece]) -> bytes:
             async for piece in stream:
-                if bytes(piece).startswith(b"event: " + kind):
-                    return bytes(piece)
+                if (found := bytes(piece)).startswith(b"event: " + kind):
+                    return found
             raise AssertionError("it ended")
 
         async with asyncio.timeout(PATIENCE), aclosing(following.stream(None)) as stream:
