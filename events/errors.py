@@ -3,7 +3,7 @@
     DevicewatchError
     ├── AddressError         (ValueError)    not an address that ZeroMQ can use
     ├── AuthenticationError                  no key, a wrong one, or another registry than meant
-    ├── BindError            (OSError)       the registry cannot listen there
+    ├── BindError            (OSError)       the registry, or its web page, cannot listen there
     ├── JournalError                         what should be kept cannot be, or cannot be read
     ├── KeyFileError                         a file of keys that cannot be used
     ├── LogError                             a file of log lines that cannot be used
@@ -38,7 +38,7 @@ class AuthenticationError(DevicewatchError):
 
 
 class BindError(DevicewatchError, OSError):
-    """The registry cannot listen on an address or port; the message names it."""
+    """The registry, or its web page, cannot listen on an address or port; the message names it."""
 
     def __str__(self) -> str:
         return self.strerror or super().__str__()

@@ -31,6 +31,7 @@ HEADERS: Final = {
 
 _NOT_KEPT: Final = {"cache-control": "no-store"}
 _STREAM: Final = {**_NOT_KEPT, "x-accel-buffering": "no"}  # or nginx would collect it first
+_SITE: Final = b"sec-fetch-site"  # by which a browser says whose page asks
 _LONGEST_ID: Final = 2_000
 
 log = get_logger(__name__)
@@ -127,8 +128,10 @@ class _Guard:
             await send(message)
 
         app = self._app
-        if self._local and not names_this_machine(_host(scope)):
+        if self._local and not names_this_machine(_header(scope, b"host")):
             app = PlainTextResponse("there is no page of this name here\n", 421, _NOT_KEPT)
+        elif scope["path"].startswith("/api/") and _header(scope, _SITE) == "cross-site":
+            app = PlainTextResponse("this is not for other sites' pages\n", 403, _NOT_KEPT)
         try:
             await app(scope, receive, send_guarded)
         except Exception:
@@ -138,9 +141,9 @@ class _Guard:
                 await failed(scope, receive, send_guarded)
 
 
-def _host(scope: Scope) -> str:
-    """The `Host` header; nothing if there is none."""
+def _header(scope: Scope, wanted: bytes) -> str:
+    """The value of a header; nothing if there is none."""
     for name, value in scope["headers"]:
-        if name == b"host":
+        if name == wanted:
             return bytes(value).decode("latin-1")
     return ""

@@ -222,13 +222,13 @@ class Feed:
         self._tell()
 
     def _take(self, record: Record, backlog: Backlog) -> None:
-        match record:
-            case Added():
-                self._devices[record.device.name] = to_json(device_dict(record.device))
-            case Removed():
-                self._devices.pop(record.device.name, None)
-            case _:
-                pass
+        if isinstance(record, Added | Removed):
+            name = record.device.name
+            device = self._watcher.devices.get(name)
+            if device is None:
+                self._devices.pop(name, None)
+            else:
+                self._devices[name] = to_json(device_dict(device))
         self._timeline.add(record)
         data = record_dict(record)
         cursor = None if isinstance(record, Stale) else record.cursor

@@ -82,6 +82,9 @@ class WebServer:
             BindError: The page's address is taken, or not this machine's.
         """
         listener = listen(self._host, self._port)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # for those who vanish without a word
+            milliseconds = int(PATIENCE * 1000)
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
         address, port = listener.getsockname()[:2]
         local = is_loopback(address)
         self.url = f"http://{_shown(address)}:{port}/"

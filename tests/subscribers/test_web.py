@@ -230,6 +230,7 @@ def everything(standing: WebServer) -> list[Answer]:
         )
     ]
     answers.append(get(standing.url, "/", Host="evil.example"))
+    answers.append(get(standing.url, "/api/events", Sec_Fetch_Site="cross-site"))
     answers.append(get(standing.url, "/", if_none_match=answers[0].headers["etag"]))
     return answers
 
@@ -237,7 +238,7 @@ def everything(standing: WebServer) -> list[Answer]:
 def test_every_answer_has_the_headers_that_keep_a_browser_safe(standing: WebServer) -> None:
     answers = everything(standing)
     assert [answer.status for answer in answers] == [
-        *[200, 200, 404, 200, 200, 404, 405, 405, 200, 400, 421, 304]
+        *[200, 200, 404, 200, 200, 404, 405, 405, 200, 400, 421, 403, 304]
     ]
     for answer in answers:
         assert answer.headers.items() >= app.HEADERS.items()
@@ -285,6 +286,14 @@ def test_only_who_asks_for_this_machine_is_served(standing: WebServer) -> None:
     with socket.create_connection(("127.0.0.1", urlsplit(standing.url).port or 0)) as old:
         old.sendall(b"GET /healthz HTTP/1.0\r\n\r\n")
         assert old.recv(100).startswith(b"HTTP/1.1 421 ")
+
+
+def test_the_pages_of_others_are_not_served(standing: WebServer) -> None:
+    """They could not read it, but would take up room."""
+    for path in ("/api/events", "/api/devices"):
+        assert get(standing.url, path, Sec_Fetch_Site="cross-site").status == 403
+    assert get(standing.url, "/", Sec_Fetch_Site="cross-site").status == 200  # a link
+    assert get(standing.url, "/api/devices", Sec_Fetch_Site="same-origin").status == 200
 
 
 def test_beyond_this_machine_any_name_will_do_and_a_warning_is_logged(

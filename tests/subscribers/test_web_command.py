@@ -9,14 +9,19 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import zmq
 from click.testing import CliRunner
 
+from devicewatch.events.protocol import Role
 from devicewatch.registry import DeviceRegistry
 from devicewatch.registry.cli import main
 from devicewatch.registry.commands.demo import running
-from tests.support.browser import browser
+from devicewatch.subscribers.web.server import WebServer
+from tests.support.browser import browser, get
 from tests.support.keys import guarded
-from tests.support.live import PATIENCE
+from tests.support.live import PATIENCE, wait_until
+
+Context = zmq.Context[zmq.Socket[bytes]]
 
 
 def test_it_says_where_it_is_and_ends_promptly_with_browsers_connected(
@@ -69,6 +74,13 @@ def test_what_makes_no_sense_is_one_clear_line(registry: DeviceRegistry) -> None
         assert words in result.output
         assert "Traceback" not in result.output
         assert code == 2 or len(result.output.splitlines()) == 1
+
+
+def test_with_a_viewer_s_key_it_is_let_in(tmp_path: Path, context: Context) -> None:
+    with guarded(tmp_path / "authorized") as site:
+        key = site.let_in("viewer", Role.VIEWER)
+        with WebServer(site.registry.url, port=0, key=key, context=context) as web:
+            wait_until(lambda: get(web.url, "/healthz").status == 200)
 
 
 @pytest.mark.parametrize("library", ["starlette", "uvicorn"])
