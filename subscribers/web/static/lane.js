@@ -1,0 +1,128 @@
+/**
+ * Paints strips of the timeline: a device's lane, and the samples of the key.
+ *
+ * The end of a bar has a shape for each reason, so that no colour has to be told from another:
+ * a plain end where a device said goodbye; a tall stroke where it fell silent; a point where another
+ * took its place; a block where it was shut out; an open end where nobody knows.
+ */
+
+import { bars } from "./scale.js";
+
+export const HEIGHT = 28;
+const BAR = 12;
+const TOP = (HEIGHT - BAR) / 2;
+const TIP = 6; // pixels that an end takes
+
+const COLOURS = [
+  "present", "unregistered", "expired", "replaced", "revoked", "unknown", "grid", "gap", "surface",
+];
+
+/** The colours of the page as it looks now, light or dark, live or stale. */
+export function palette() {
+  const style = getComputedStyle(document.documentElement);
+  const colours = Object.fromEntries(
+    COLOURS.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]),
+  );
+  return { ...colours, hatching: hatching(colours.gap) };
+}
+
+/** Paint a lane: `spans` and `gaps` as in the model; `seen`: until when the view knew. */
+export function paintLane(canvas, { spans, gaps, scale, marks, colours, seen }) {
+  const pen = prepare(canvas, scale.width);
+  pen.fillStyle = colours.grid;
+  for (const time of marks) pen.fillRect(Math.round(scale.x(time)), 0, 1, HEIGHT);
+  for (const bar of bars(spans, scale)) paintBar(pen, bar, scale, colours, seen);
+  paintGaps(pen, gaps, scale, colours, HEIGHT);
+}
+
+/** Shade when the view did not know. */
+function paintGaps(pen, gaps, scale, colours, height) {
+  pen.fillStyle = colours.hatching;
+  for (const { start, end } of gaps) {
+    if ((end ?? Infinity) < scale.from || start > scale.to) continue;
+    const x = Math.floor(scale.x(start));
+    pen.fillRect(x, 0, Math.max(2, Math.ceil(scale.x(end ?? scale.to)) - x), height);
+  }
+}
+
+/** Paint a sample for the key: a bar with the end of a reason, "present", or "gap". */
+export function paintSample(canvas, what, colours, width = 26) {
+  const pen = prepare(canvas, width);
+  if (what === "gap") {
+    pen.fillStyle = colours.hatching;
+    pen.fillRect(0, TOP - 4, width, BAR + 8);
+    return;
+  }
+  pen.fillStyle = colours[what];
+  if (what === "present") pen.fillRect(0, TOP, width, BAR);
+  else paintEnded(pen, { x: 0, width: width - 4, end: width - 4, reason: what, exact: true });
+}
+
+function prepare(canvas, width) {
+  const ratio = window.devicePixelRatio;
+  const [columns, rows] = [Math.round(width * ratio), Math.round(HEIGHT * ratio)];
+  if (canvas.width !== columns) canvas.width = columns;
+  if (canvas.height !== rows) canvas.height = rows;
+  const pen = canvas.getContext("2d");
+  pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+  pen.clearRect(0, 0, width, HEIGHT);
+  return pen;
+}
+
+function paintBar(pen, { x, width, end, span }, scale, colours, seen) {
+  pen.fillStyle = colours[span.reason ?? "present"];
+  if (end !== null) {
+    paintEnded(pen, { x, width, end, reason: span.reason, exact: span.exact });
+    return;
+  }
+  // Whoever was present when the view was lost may have left since: that part is an outline.
+  const known = Math.min(width, Math.max(0, Math.round(scale.x(seen)) - x));
+  pen.fillRect(x, TOP, known, BAR);
+  if (known < width) paintOutline(pen, x + known, width - known);
+}
+
+function paintEnded(pen, { x, width, end, reason, exact }) {
+  const shape = width <= TIP ? "plain" : exact ? reason : "unknown";
+  const body = { replaced: width - TIP, unknown: width - TIP }[shape] ?? width;
+  pen.fillRect(x, TOP, body, BAR);
+  const tip = x + body;
+  if (shape === "replaced") {
+    pen.beginPath();
+    pen.moveTo(tip, TOP);
+    pen.lineTo(tip + TIP, TOP + BAR / 2);
+    pen.lineTo(tip, TOP + BAR);
+    pen.fill();
+  } else if (shape === "unknown") {
+    paintOutline(pen, tip, TIP);
+  } else if (shape === "revoked") {
+    pen.fillRect(tip - 4, TOP - 4, 4, BAR + 8);
+  } else if (reason === "expired" && end !== null) {
+    // However short: that devices fall silent is what a lab looks for.
+    pen.fillRect(tip - 2, TOP - 6, 2, BAR + 12);
+  }
+}
+
+function paintOutline(pen, x, width) {
+  pen.strokeStyle = pen.fillStyle;
+  pen.lineWidth = 1;
+  pen.setLineDash([2, 2]);
+  pen.strokeRect(x - 0.5, TOP + 0.5, width, BAR - 1);
+  pen.setLineDash([]);
+}
+
+function hatching(colour) {
+  const size = 8;
+  const tile = document.createElement("canvas");
+  tile.width = tile.height = size;
+  const pen = tile.getContext("2d");
+  pen.strokeStyle = colour;
+  pen.lineWidth = 2;
+  pen.lineCap = "square";
+  pen.beginPath();
+  for (const shift of [-size, 0, size]) {
+    pen.moveTo(shift, size);
+    pen.lineTo(shift + size, 0);
+  }
+  pen.stroke();
+  return pen.createPattern(tile, "repeat");
+}

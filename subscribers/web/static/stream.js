@@ -1,0 +1,69 @@
+/**
+ * The dashboard server's events, for as long as the page is open.
+ *
+ * An EventSource connects again by itself after some errors and gives up for good after others. So
+ * that there is one way for all of them, this closes it at the first and makes another, from where
+ * the last one stopped.
+ */
+
+const NAMES = ["snapshot", "added", "removed", "live", "stale", "pulse"];
+
+const SILENCE = 3_000; // milliseconds: three pulses that did not come
+const FIRST_PAUSE = 500; // before another attempt; it doubles with each
+const LONGEST_PAUSE = 8_000;
+
+/**
+ * Follow the events.
+ *
+ * @param {string} url where they come from
+ * @param {(name: string, data: object) => void} receive called with each
+ * @param {(why: string) => void} lose called when nothing comes any more; whatever comes next ends that
+ */
+export function follow(url, receive, lose) {
+  let source = null;
+  let cursor = ""; // where the next connection goes on
+  let alive = 0; // when something came, or was asked for, on the browser's steady clock
+  let attempts = 0;
+  let waiting = 0; // the timer of the next attempt
+
+  function open() {
+    clearTimeout(waiting);
+    waiting = 0;
+    alive = performance.now();
+    source = new EventSource(cursor === "" ? url : `${url}?after=${encodeURIComponent(cursor)}`);
+    for (const name of NAMES) source.addEventListener(name, take);
+    source.addEventListener("error", () => fail("the connection to the dashboard server is lost"));
+  }
+
+  function take(message) {
+    alive = performance.now();
+    attempts = 0;
+    if (message.lastEventId !== "") cursor = message.lastEventId;
+    receive(message.type, JSON.parse(message.data));
+  }
+
+  function fail(why) {
+    source.close();
+    // With jitter: a server that comes back is not asked by every screen of a lab at once.
+    const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** attempts) * (0.75 + Math.random() / 2);
+    attempts += 1;
+    waiting = setTimeout(open, pause);
+    lose(why);
+  }
+
+  function check() {
+    if (waiting === 0 && performance.now() - alive > SILENCE) {
+      fail("the dashboard server is silent");
+    }
+  }
+
+  // Whoever comes back to the page, or to the network, does not wait for the next attempt.
+  function hurry() {
+    if (waiting !== 0 && !document.hidden) open();
+  }
+
+  setInterval(check, 250);
+  addEventListener("online", hurry);
+  document.addEventListener("visibilitychange", hurry);
+  open();
+}
