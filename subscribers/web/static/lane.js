@@ -31,7 +31,9 @@ export function paintLane(canvas, { spans, gaps, scale, marks, colours, seen }) 
   const pen = prepare(canvas, scale.width);
   pen.fillStyle = colours.grid;
   for (const time of marks) pen.fillRect(Math.round(scale.x(time)), 0, 1, HEIGHT);
-  for (const bar of bars(spans, scale)) paintBar(pen, bar, scale, colours, seen);
+  for (const bar of bars(spans, scale)) {
+    paintBar(pen, bar, colours, scale.x(knownUntil(bar.span, gaps, seen)));
+  }
   paintGaps(pen, gaps, scale, colours, HEIGHT);
 }
 
@@ -69,16 +71,24 @@ function prepare(canvas, width) {
   return pen;
 }
 
-function paintBar(pen, { x, width, end, span }, scale, colours, seen) {
+/** Until when it is known that a device was there: not in a gap at the end of which it was gone. */
+function knownUntil({ start, end, exact }, gaps, seen) {
+  if (end === null) return seen;
+  const blind = gaps.find((gap) => gap.start > start && (gap.end ?? Infinity) >= end - 1);
+  return exact || blind === undefined ? end : Math.min(end, blind.start);
+}
+
+function paintBar(pen, { x, width, end, span }, colours, knownX) {
   pen.fillStyle = colours[span.reason ?? "present"];
-  if (end !== null) {
+  const known = Math.min(width, Math.max(0, Math.round(knownX) - x));
+  if (width - known > TIP) {
+    pen.fillRect(x, TOP, known, BAR);
+    paintOutline(pen, x + known, width - known);
+  } else if (end === null) {
+    pen.fillRect(x, TOP, width, BAR);
+  } else {
     paintEnded(pen, { x, width, end, reason: span.reason, exact: span.exact });
-    return;
   }
-  // Whoever was present when the view was lost may have left since: that part is an outline.
-  const known = Math.min(width, Math.max(0, Math.round(scale.x(seen)) - x));
-  pen.fillRect(x, TOP, known, BAR);
-  if (known < width) paintOutline(pen, x + known, width - known);
 }
 
 function paintEnded(pen, { x, width, end, reason, exact }) {

@@ -71,7 +71,9 @@ export class Row {
       this._for,
       this.lane.present
         ? duration(Math.max(0, view.seen - start))
-        : `left ${duration(Math.max(0, view.now - end))} ago`,
+        : view.now - end < 1
+          ? "has just left"
+          : `left ${duration(view.now - end)} ago`,
     );
     if (this.visible) paintLane(this.canvas, { ...view, spans: this.lane.spans });
     const words = this._summary(view);

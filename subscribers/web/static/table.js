@@ -19,14 +19,17 @@ export class Table {
     this._rows = new Map(); // by name
     this._byNode = new WeakMap();
     this._groups = new Map(); // by type: { body, button, counts, rows }
-    this._reachable = null; // the button that Tab leads to
+    this._reachable = null; // the button that Tab leads to: the first, or where the reader was last
+    this._visited = false;
     this._view = null;
     this._observer = new IntersectionObserver((entries) => this._see(entries), {
       rootMargin: "200px 0px",
     });
     table.addEventListener("click", (event) => this._click(event));
     table.addEventListener("keydown", (event) => this._key(event));
-    table.addEventListener("focusin", (event) => this._reach(event.target));
+    table.addEventListener("focusin", ({ target }) => {
+      if (target.matches(".device button")) this._reach(target, true);
+    });
     table.addEventListener("pointermove", (event) => this._point(event));
     table.addEventListener("pointerleave", () => (tip.hidden = true));
   }
@@ -119,8 +122,8 @@ export class Table {
     buttons[to]?.focus();
   }
 
-  _reach(target) {
-    if (!target.matches(".device button")) return;
+  _reach(target, visited) {
+    this._visited = visited;
     if (this._reachable !== null) this._reachable.tabIndex = -1;
     this._reachable = target;
     target.tabIndex = 0;
@@ -128,9 +131,9 @@ export class Table {
 
   /** Moving a node takes the focus away from what is in it. */
   _keepFocus(focused) {
-    if (!this._reachable?.isConnected) {
+    if (!this._visited || !this._reachable.isConnected) {
       const first = this._table.querySelector(".device button");
-      if (first !== null) this._reach(first);
+      if (first !== null) this._reach(first, false);
     }
     if (focused === document.activeElement || !focused?.matches(".device button")) return;
     (focused.isConnected ? focused : this._reachable).focus({ preventScroll: true });
