@@ -6,6 +6,7 @@ import time
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final
 
@@ -87,14 +88,14 @@ def test_joins_and_leaves_are_shown_as_they_happen(
             look.until_shown(name, gone=True)
 
         # The best of three, as the machine may be busy with something else.
-        assert min(seconds(lambda name=name: come_and_go(name)) for name in ("a", "b", "c")) < 2.0
+        assert min(seconds(partial(come_and_go, name)) for name in ("a", "b", "c")) < 2.0
         assert look.texts(".group") == ["camera 0 present, 3 left"]
         assert look.texts("tr.gone .reason") == ["unregistered"] * 3
-        assert look.page.title() == "0 present – devicewatch"
+        assert look.page.title() == "0 present · devicewatch"
         log = look.texts("#log li p")
         assert len(log) == 6
         assert log[-1] == "+ a joined"
-        assert log[-2].startswith("− a left: unregistered after ")
+        assert log[-2].startswith("\N{MINUS SIGN} a left: unregistered after ")
 
 
 def test_each_reason_for_leaving_is_told(browser: "Browser", registry: DeviceRegistry) -> None:
@@ -105,7 +106,10 @@ def test_each_reason_for_leaving_is_told(browser: "Browser", registry: DeviceReg
         look.until_shown("silent", gone=True)
         look.until_shown("first")
         assert look.texts(".group") == ["arm 1 present", "camera 0 present, 1 left"]
-        assert look.texts("tr.device .left") == ["1×", "1×"]
+        assert look.texts("tr.device .left") == [
+            "1\N{MULTIPLICATION SIGN}",
+            "1\N{MULTIPLICATION SIGN}",
+        ]
         assert "expired" in look.texts("tr.gone .age")[0]
         key = [text.split() for text in look.texts("#key li")]
         assert ["expired", "1"] in key
@@ -132,7 +136,7 @@ def test_a_stopped_registry_greys_the_page_out_and_comes_back(browser: "Browser"
             green = look.page.evaluate("() => getComputedStyle(document.body).color")
             registry.stop()
             look.until_state("stale")
-            assert look.page.title() == "stale – devicewatch"
+            assert look.page.title() == "stale · devicewatch"
             assert look.texts("tr.device .name") == ["a", "b"]  # it greys out, it does not empty
             assert look.page.evaluate("() => getComputedStyle(document.body).color") != green
             assert look.texts("#state") == ["Stale"]
@@ -146,7 +150,7 @@ def test_a_stopped_registry_greys_the_page_out_and_comes_back(browser: "Browser"
             look.until_state("live")
             look.until_shown("c")
             assert look.texts("tr.device .name") == ["a", "b", "c"]
-            assert look.page.title() == "3 present – devicewatch"
+            assert look.page.title() == "3 present · devicewatch"
             look.until(
                 "document.querySelector('#log .live') && document.querySelector('#log .stale')"
             )
@@ -184,7 +188,7 @@ def test_a_restarted_server_is_found_again_and_nothing_is_lost_or_told_twice(
             assert log == [
                 "+ last joined",
                 "+ coming joined",
-                "− going left: unregistered",
+                "\N{MINUS SIGN} going left: unregistered",
                 "+ staying joined",
                 "+ going joined",
             ]
@@ -241,7 +245,8 @@ def test_a_thousand_devices(
         assert look.texts(".group .count") == ["200 present"] * 5
         # Only what is seen is drawn: a canvas has this width before it is painted.
         drawn = look.page.evaluate(
-            "[...document.querySelectorAll('tr.device canvas')].filter((c) => c.width !== 300).length"
+            """() => [...document.querySelectorAll(".device canvas")]
+            .filter((canvas) => canvas.width !== 300).length"""
         )
         assert 0 < drawn < 100
 
@@ -259,7 +264,8 @@ def test_a_thousand_devices(
         look.page.get_by_role("button", name="Present for").click()
         look.until("document.querySelector('tr.device .name').textContent === 'arm-1'")
 
-        shown = seconds(lambda: (register(registry.url, "aa", "arm"), look.until_shown("aa")))
+        register(registry.url, "aa", "arm")
+        shown = seconds(partial(look.until_shown, "aa"))
         slow = look.page.evaluate("slow")
         assert shown < PATIENCE / 2
         # Frames in which it did nothing else, on a machine that is busy with other tests as well.
@@ -298,13 +304,13 @@ def test_a_registry_that_lies_turns_nothing_round(
     browser: "Browser", context: zmq.Context[zmq.Socket[bytes]]
 ) -> None:
     with (
-        lying_registry(context, REPLIES | {"REPLAY": error()}) as url,
+        lying_registry(context, {**REPLIES, "REPLAY": error()}) as url,
         WebServer(url, port=0, context=context) as server,
+        visit(browser, server.url) as look,
     ):
-        with visit(browser, server.url) as look:
-            look.until("document.querySelector('#why').textContent !== ''")
-            tricks = set(HOSTILE) - set(SHOWN)
-            assert not tricks & set("".join(look.texts("body")).replace("\n", ""))
+        look.until("document.querySelector('#why').textContent !== ''")
+        tricks = set(HOSTILE) - set(SHOWN)
+        assert not tricks & set("".join(look.texts("body")).replace("\n", ""))
 
 
 # --- whoever looks at it, and with what -----------------------------------------------------------
@@ -414,8 +420,9 @@ def test_a_phone_shows_all_of_it(browser: "Browser", registry: DeviceRegistry) -
         width = "document.documentElement.scrollWidth"
         assert look.page.evaluate(width) == 360
         small = look.page.evaluate(
-            """[...document.querySelectorAll("button, input:not([type=checkbox]), label")].filter((part) =>
-            part.getBoundingClientRect().height < 40).map((part) => part.outerHTML)"""
+            """() => [...document.querySelectorAll("button, input:not([type=checkbox]), label")]
+            .filter((part) => part.getBoundingClientRect().height < 40)
+            .map((part) => part.outerHTML)"""
         )
         assert small == []
 
@@ -427,7 +434,7 @@ def test_without_a_registry_it_says_so(browser: "Browser") -> None:
         look.until_state("connecting")
         assert look.texts("#nothing")[0].startswith("Looking for the registry")
         assert look.texts("#registry") == [url]
-        assert look.page.title() == "connecting – devicewatch"
+        assert look.page.title() == "connecting · devicewatch"
 
 
 def test_every_module_is_loaded_at_once() -> None:
@@ -449,9 +456,10 @@ MODEL: Final = """async () => {
     time, reason: "expired", origin: "live", device: device(name, revision),
   });
   const snapshot = (devices, now) => ({
-    registry: "r", status: { state: "live", since: 0, why: "" }, cursor: "1/e", now, devices,
+    registry: "r", cursor: "1/e", now, devices,
+    status: { state: "live", since: 0, why: "" },
     timeline: { gaps: [], lanes: devices.map((known) => ({ name: known.name, spans: [
-      { start: known.registered_at, end: null, reason: null, exact: true, device_type: "t", addr: "x" },
+      { start: known.registered_at, end: null, reason: null, exact: true, addr: "x" },
     ] })) },
   });
   const model = new Model();
@@ -459,7 +467,8 @@ MODEL: Final = """async () => {
   model.snapshot(snapshot([device("a", 1), device("b", 2)], 10));
   found.twice = [model.added(added("b", 2)), model.added(added("c", 3))];
   found.late = [model.removed(removed("b", 1, 11)), model.present];
-  found.left = [model.removed(removed("b", 2, 12)), model.removed(removed("b", 2, 12)), model.present];
+  const leave = () => model.removed(removed("b", 2, 12));
+  found.left = [leave(), leave(), model.present];
   // Another server, which knows only who is there now: what was seen before stays.
   model.snapshot(snapshot([device("a", 1), device("b", 15)], 20), 14);
   found.spans = Object.fromEntries([...model.lanes].map(([name, lane]) =>
@@ -529,8 +538,10 @@ def test_the_scale(modules: Visit) -> None:
           const { Scale, bars, spanAt, ticks } = await import("/static/scale.js");
           const scale = new Scale(1000, 100, 200);  // from 900 on, two pixels a second
           const span = (start, end) => ({ start, end, reason: end && "expired" });
-          const flapping = Array.from({ length: 50 }, (_, n) => span(950 + n / 50, 950.005 + n / 50));
-          const found = (spans) => bars(spans, scale).map(({ x, width, end }) => [x, width, end]);
+          const beat = (n) => span(950 + n / 50, 950.005 + n / 50);
+          const flapping = Array.from({ length: 50 }, (_, n) => beat(n));
+          const shown = ({ x, width, end }) => [x, width, end];
+          const found = (spans) => bars(spans, scale).map(shown);
           return {
             past: found([span(1, 899), span(800, 910), span(920, 920.1), span(990, null)]),
             dense: found(flapping).length,

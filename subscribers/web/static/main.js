@@ -110,10 +110,8 @@ function look() {
 
 /** Show what is new, soon. */
 function refresh() {
-  // The title is read in the list of tabs, where nothing is painted.
-  const worth = verdict(model, lost);
-  status.show(worth, { now: now(), present: model.present, empty: model.empty });
-  if (root.dataset.state !== colours?.state) dress();
+  // In a tab that is hidden nothing is painted, but its title is read.
+  if (document.hidden) showWorth();
   if (due) return;
   due = true;
   setTimeout(() => requestAnimationFrame(draw), Math.max(0, shown + LULL - performance.now()));
@@ -123,6 +121,7 @@ function draw() {
   due = false;
   shown = performance.now();
   model.forget(now());
+  showWorth();
   const view = look();
   const selection = select(model.lanes, { ...controls.choices, from: view.scale.from });
   table.show(selection.groups, view, { changed, joined });
@@ -133,6 +132,12 @@ function draw() {
   showCounts(selection, view);
   showNothing(selection);
   showAxis(find("ticks"), view);
+}
+
+function showWorth() {
+  const worth = verdict(model, lost);
+  status.show(worth, { now: now(), present: model.present, empty: model.empty });
+  if (root.dataset.state !== colours?.state) dress();
 }
 
 function showCounts({ joins, leaves }, { label }) {

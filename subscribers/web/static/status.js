@@ -51,5 +51,5 @@ export class Status {
 
 function title(state, present) {
   const words = { connecting: "connecting", live: `${present} present`, stale: "stale" };
-  return `${words[state]} – devicewatch`;
+  return `${words[state]} · devicewatch`;
 }
