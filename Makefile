@@ -9,6 +9,7 @@ PACKAGES := events registry subscribers
 NAMES := $(sort $(wildcard $(PACKAGES:=/*.py) $(PACKAGES:=/*/*.py) $(PACKAGES:=/*/static/*)))
 
 .PHONY: FORCE help demo test check format soak storms crashes log-crashes fuzz bench bench-journal herd floods clean
+.PHONY: FORCE help demo test check format soak storms crashes fuzz bench bench-journal herd floods screenshots clean
 
 help:
 	@echo "make demo    a registry, three devices and a watcher, for real (under 20 s)"
@@ -24,6 +25,7 @@ help:
 	@echo "make bench-journal  what a journal costs, on the disk of FOLDER=…, and how soon it is back"
 	@echo "make herd    200 watchers of 5,000 devices lose the registry together, and come back"
 	@echo "make floods  what a flood from one key does to the renewals of the others"
+	@echo "make screenshots  the pictures of the web page in the docs, anew (needs Chromium)"
 	@echo "make clean   remove what the other targets made"
 
 demo: $(VENV)/installed
@@ -70,6 +72,10 @@ herd: $(VENV)/installed
 
 floods: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks.floods $(SECONDS)
+
+screenshots: $(VENV)/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check "pillow>=11"
+	$(BIN)/python -m tests.web.screenshots
 
 # The strict editable install maps files one by one, so it is repeated when one comes or goes.
 $(VENV)/installed: pyproject.toml $(VENV)/files | $(BIN)/python

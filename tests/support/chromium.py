@@ -57,7 +57,7 @@ class Visit:
     def __init__(self, page: "Page", url: str) -> None:
         self.page = page
         self.excused: tuple[str, ...] = ()
-        self._origin = url.rstrip("/")
+        self._origin = origin(url)
         self._asked: list[str] = []
         self._said: list[str] = []
         page.set_default_timeout(1000 * PATIENCE)
