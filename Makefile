@@ -8,8 +8,8 @@ PACKAGES := events registry subscribers
 
 NAMES := $(sort $(wildcard $(PACKAGES:=/*.py) $(PACKAGES:=/*/*.py) $(PACKAGES:=/*/static/*)))
 
-.PHONY: FORCE help demo test check format soak storms crashes log-crashes fuzz bench bench-journal herd floods clean
-.PHONY: FORCE help demo test check format soak storms crashes fuzz bench bench-journal herd floods screenshots clean
+.PHONY: FORCE help demo test check format soak storms crashes log-crashes fuzz bench bench-journal \
+	herd floods screenshots clean
 
 help:
 	@echo "make demo    a registry, three devices and a watcher, for real (under 20 s)"
