@@ -24,6 +24,7 @@ import zmq
 
 from devicewatch.registry import loop as loop_module
 from devicewatch.registry.core import CoreSettings, RegistryCore
+from devicewatch.registry.counts import Counts
 from devicewatch.registry.fairness import LOOK, TOLERANCE
 from devicewatch.registry.journal import MemoryJournal
 from devicewatch.registry.loop import Loop
@@ -125,6 +126,9 @@ class World:
             "bell": mock.Mock(),
             "gate": None,
             "whose": None,
+            "watchers": mock.Mock(next_look=math.inf),
+            "counts": Counts(),
+            "counting": None,
             "service": Service(self.core, MemoryJournal(), self._loop._publish),
         }.items():
             setattr(self._loop, f"_{name}", value)
