@@ -22,7 +22,7 @@ from pathlib import Path
 from devicewatch.registry.commands.demo import running
 from tests.benchmarks.flatness import FEW, WINDOW, Client, ratio
 
-ROUNDS = 150
+ROUNDS = 100
 BURST = 3_000
 
 SERVE = ("serve", "--port", "0", "--events-port", "0", "--history", "0")
