@@ -38,7 +38,7 @@ from .watcher import DeviceWatcher
 Index: TypeAlias = QModelIndex | QPersistentModelIndex
 
 _USER: Final = int(Qt.ItemDataRole.UserRole)
-_TOOLTIP_TEXT: Final = 120
+_TOOLTIP_TEXT: Final = 80
 """Characters of each text in a tooltip."""
 
 

@@ -92,13 +92,13 @@ class DeviceWatcher(QObject):
         events_url: str | None = None,
         key: Key | None = None,
     ) -> None:
-        super().__init__(parent)
         application = QCoreApplication.instance()
         if application is None or application.thread() is not QThread.currentThread():
             raise RuntimeError("make a QApplication (or a QCoreApplication) first, in this thread")
         watcher = Watcher(
             url, device_type=device_type, context=context, events_url=events_url, key=key
         )
+        super().__init__(parent)  # nothing raises from here on: no parent gets half a child
         self._url = url
         self._status = Status(State.CONNECTING, time.time(), watcher.status.why)
         self._devices: dict[str, Device] = {}

@@ -202,8 +202,10 @@ def test_a_slot_with_an_event_loop_of_its_own_is_told_no_more_meanwhile(
 
 
 def test_an_address_that_makes_no_sense_is_an_error_at_once(application: QCoreApplication) -> None:
+    parent = QObject()
     with pytest.raises(AddressError):
-        DeviceWatcher("controller")
+        DeviceWatcher("controller", parent)
+    assert parent.children() == []
     with pytest.raises(AddressError):
         DeviceWatcher(events_url="controller")
     assert threads() == []
