@@ -17,9 +17,10 @@ its place, and finds it again in the registry's history once there is room.
 
 A line says why the log is silent: `stale` when the registry is, once, until the view is `live`
 again; `stop` and `start` when the logger is; `start` without a `stop` before it when it was killed.
+An exception that may strike anywhere, as Ctrl-C in a program that calls `run`, is a kill, too: what
+is under way is left to the next start.
 """
 
-import contextlib
 import os
 import sys
 import threading
@@ -60,6 +61,7 @@ class _Output(Protocol):
     def settle(self) -> None: ...
     def reopen(self) -> None: ...
     def close(self) -> None: ...
+    def abandon(self) -> None: ...
 
 
 class LogSubscriber:
@@ -241,18 +243,29 @@ class LogSubscriber:
 
     def _work(self, watcher: Watcher) -> None:
         output = self._output
-        with contextlib.closing(output), watcher:
-            if not self._flush():  # what the logger before this one was writing
-                return
-            why = "; ".join(output.remarks)
-            if why:
-                log.warning("the log goes on, but", why=why)
-            self._write(self._lines.start(output.cursor, why or None), output.cursor)
+        with watcher:
             try:
-                self._follow(watcher)
-            finally:
-                cursor = watcher.cursor or output.cursor
-                self._write(self._lines.stop(cursor), cursor, last=True)
+                self._log(watcher)
+            except Exception:
+                self._write(self._lines.stop(output.cursor), output.cursor, last=True)
+                output.close()
+                raise
+            except BaseException:  # Ctrl-C, say: between any two steps that belong together
+                output.abandon()
+                raise
+            output.close()
+
+    def _log(self, watcher: Watcher) -> None:
+        output = self._output
+        if not self._flush():  # what the logger before this one was writing
+            return
+        why = "; ".join(output.remarks)
+        if why:
+            log.warning("the log goes on, but", why=why)
+        self._write(self._lines.start(output.cursor, why or None), output.cursor)
+        self._follow(watcher)
+        cursor = watcher.cursor or output.cursor
+        self._write(self._lines.stop(cursor), cursor, last=True)
 
     def _follow(self, watcher: Watcher) -> None:
         pause = None if self._device_type is None else NOTE_AFTER
@@ -358,4 +371,7 @@ class _Stream:
         """There is nothing to open."""
 
     def close(self) -> None:
+        """It is its owner's."""
+
+    def abandon(self) -> None:
         """It is its owner's."""

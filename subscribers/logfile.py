@@ -93,7 +93,7 @@ class LogFile:
     def __init__(
         self, path: str | os.PathLike[str], durability: Durability = Durability.PROCESS
     ) -> None:
-        self.path = Path(path).resolve()
+        self.path = Path(os.path.realpath(path))
         self.cursor: Cursor | None = None
         self.remarks: list[str] = []
         self._sync = durability is Durability.POWER
@@ -117,7 +117,7 @@ class LogFile:
             if self.path.exists() and not self.path.is_file():
                 raise LogError(f"{printable(self.path)} is no file; `-` is the standard output")
             with contextlib.ExitStack() as undo:
-                undo.callback(self._abandon)
+                undo.callback(self._let_go)
                 self._lock_out_others()
                 self._open_file()
                 self._read_note()
@@ -130,9 +130,14 @@ class LogFile:
         """Note how far it has got, and let others write to it. May be repeated."""
         self.settle()
         with self._lock:
-            self._abandon()
+            self._let_go()
 
-    def _abandon(self) -> None:
+    def abandon(self) -> None:
+        """Let go of it as it is, as if killed. The next one brings it to its end."""
+        with self._lock:
+            self._let_go()
+
+    def _let_go(self) -> None:
         self._close_file()
         if self._guard is not None:
             os.close(self._guard)

@@ -25,6 +25,7 @@ from devicewatch.events.protocol import Role
 from devicewatch.events.text import printable
 from devicewatch.registry import DeviceRegistry
 from devicewatch.subscribers import LogFormat, LogSubscriber
+from devicewatch.subscribers.lines import Lines
 from devicewatch.subscribers.logfile import LogFile
 from tests.support.hostile import DEVICE, HOSTILE, TRICKS, lying_registry, registry_of_old
 from tests.support.keys import guarded, let_in_by
@@ -350,6 +351,43 @@ def test_what_could_not_be_written_until_it_was_stopped_is_written_by_the_next_o
     with LogSubscriber(registry.url, path):
         wait_for(path, "live", 2)
     assert [seq for seq, _ in events(path)] == [1]
+
+
+@pytest.mark.parametrize(
+    "step",
+    [(LogFile, "put"), (LogFile, "_append"), (LogFile, "_strike_off"), (Lines, "record")],
+    ids=lambda step: step[1],
+)
+@pytest.mark.parametrize("before", [True, False])
+def test_ctrl_c_may_strike_anywhere(
+    step: tuple[type, str],
+    before: bool,
+    client: RawClient,
+    registry: DeviceRegistry,
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for number in range(1, 4):
+        client.register(f"tcp://a:{number}")
+    owner, name = step
+    method, calls = getattr(owner, name), iter(range(1000))
+
+    def interrupted(*arguments: Any, **options: Any) -> Any:
+        last = next(calls) == 1
+        if last and before:
+            raise KeyboardInterrupt
+        result = method(*arguments, **options)
+        if last:
+            raise KeyboardInterrupt
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            LogSubscriber(registry.url, path).run()
+    with LogSubscriber(registry.url, path):
+        wait_for(path, "live")
+    assert [seq for seq, _ in events(path)] == [1, 2, 3]
 
 
 # --- how it ends ----------------------------------------------------------------------------------
