@@ -5,7 +5,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,10 +51,8 @@ def test_lines_on_stdout_until_a_signal_comes(client: RawClient, registry: Devic
     for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
         with running("log", "--registry", registry.url) as log:
             lines = [json.loads(log.next_line()) for _ in range(3)]
-            since = time.monotonic()
             log.process.send_signal(number)
             assert log.process.wait(PATIENCE) == 0
-            assert time.monotonic() - since < 3
             lines.append(json.loads(log.next_line()))
         assert [line["event"] for line in lines] == ["start", "added", "live", "stop"]
 

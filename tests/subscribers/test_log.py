@@ -346,7 +346,7 @@ def test_what_could_not_be_written_until_it_was_stopped_is_written_by_the_next_o
             assert tried.wait(5)
             logger_ended = time.monotonic()
         monkeypatch.setattr(LogFile, "flush", fail)
-    assert time.monotonic() - logger_ended < 3
+    assert time.monotonic() - logger_ended < 5
     monkeypatch.undo()
     with LogSubscriber(registry.url, path):
         wait_for(path, "live", 2)
@@ -405,7 +405,7 @@ def test_run_works_in_the_caller_s_thread_until_it_is_stopped(
     since = time.monotonic()
     logger.stop()
     thread.join()
-    assert time.monotonic() - since < 1
+    assert time.monotonic() - since < 5
     assert kinds(path) == ["start", "live", "stop"]
     logger.stop()
     assert not logger.is_alive
