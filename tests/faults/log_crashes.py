@@ -93,7 +93,7 @@ class Logger:
         """As systemd does."""
         if self._command.process.poll() is None:
             self._command.process.terminate()
-            promise("P13", self._command.process.wait(10) in (0, -signal.SIGTERM), "it fails")
+            promise("P13", self._command.process.wait(PATIENCE) in (0, -signal.SIGTERM), "it fails")
         self.counts["ended"] += 1
 
     def lines(self) -> list[dict[str, Any]]:
