@@ -122,7 +122,7 @@ class TopApp(App[DevicewatchError | None]):
         self._found = Label("", id="found", markup=False)
         self._watcher = watcher
         self._url = url
-        self._arranged: tuple[object, ...] = ()  # what the rows in the table were made from
+        self._made_from = (-1, 0, 0)  # the board, the width and the time of what is on the screen
         self._shown = 0
         self._logged = 0
 
@@ -176,10 +176,12 @@ class TopApp(App[DevicewatchError | None]):
         now = time.time()
         self.board.forget(now)
         self._show_status(now)
-        self._show_rows(now)
         self._show_log()
-        if (page := self._page) is not None:
-            page.tell_time()
+        # Durations are in seconds, so once a second something changes by itself.
+        made_from = (self.board.version, self.table.size.width, int(now))
+        if made_from != self._made_from:
+            self._made_from = made_from
+            self._show_rows(now)
 
     def _show_status(self, now: float) -> None:
         at_present = self._watcher.status
@@ -190,17 +192,13 @@ class TopApp(App[DevicewatchError | None]):
         self.table.set_class(at_present.state is not State.LIVE, "-stale")
 
     def _show_rows(self, now: float) -> None:
-        # How often somebody left changes by the passing of time as well; once a second will do.
-        made_from = (self.board.version, self.choice, self.table.size.width, int(now))
-        if made_from == self._arranged:
-            self.table.tell_time(now)
-            return
-        self._arranged = made_from
         rows = arrange(self.board, self.choice, now)
         self._shown = len(rows)
         self.table.show(rows, now)
         self._heading.show(self.table.columns, self.choice)
         self._count()
+        if (page := self._page) is not None:
+            page.tell_time()
 
     def _show_log(self) -> None:
         at_end = self._events.is_vertical_scroll_end
@@ -275,10 +273,10 @@ class TopApp(App[DevicewatchError | None]):
         self._choose(attrs.evolve(self.choice, words=event.value))
         self.refresh_bindings()
 
-    def on_input_submitted(self, event: Input.Submitted) -> None:
+    def on_input_submitted(self) -> None:
         """Back to the table, with the filter in place, if there is one."""
         self.screen.set_focus(self.table)
-        self.query_one("#filter").display = bool(event.value.strip())
+        self.query_one("#filter").display = bool(self._words.value.strip())
 
 
 def run(watcher: AsyncWatcher, url: str) -> None:

@@ -86,7 +86,7 @@ class Board:
     """What there is to show. Each `add` costs O(1).
 
     Attributes:
-        version: Rises with every change of the rows.
+        version: Rises with every change of what there is to show.
         kinds: How many devices of each type are present, by the type's name, printable.
         ahead: How far the registry's clock is ahead of ours, in seconds, as far as is known.
     """
@@ -147,6 +147,7 @@ class Board:
 
     def add(self, record: Record, now: float) -> None:
         """Take in what a watcher has yielded."""
+        self.version += 1
         self._timeline.add(record)
         match record:
             case Added():
@@ -181,7 +182,6 @@ class Board:
             self._count(before, -1)
         self._present[name] = row
         self._count(row, 1)
-        self.version += 1
 
     def _leave(self, removed: Removed) -> None:
         name = removed.device.name
@@ -189,7 +189,6 @@ class Board:
             self._count(row, -1)
         self._left.pop(name, None)
         self._left[name] = Row.of(removed.device, removed)
-        self.version += 1
 
     def _count(self, row: Row, more: int) -> None:
         self.kinds[row.device_type] += more

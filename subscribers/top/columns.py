@@ -16,6 +16,9 @@ from .strip import MINUTES, strip
 FRESH: Final = 10.0
 """Seconds for which a device that came is marked as new."""
 
+FLAPS: Final = 3
+"""Departures during a strip from which on it stands out."""
+
 UP: Final = "▲"
 DOWN: Final = "▼"
 
@@ -117,8 +120,8 @@ def line(row: Row, columns: Columns, board: Board, now: float) -> Line:
             ahead=board.ahead,
             cells=columns.strip,
         )
-        flapped = there and board.departures(row.device.name, now)
-        parts += [(blocks, Tone.ALARM if flapped else Tone.GOOD if there else Tone.DIM), _GAP]
+        flaps = there and board.departures(row.device.name, now) >= FLAPS
+        parts += [(blocks, Tone.ALARM if flaps else Tone.GOOD if there else Tone.DIM), _GAP]
     if row.left is None:
         present = duration(known - row.device.registered_at)
         parts += [(fit(present, _PRESENT, right=True), Tone.PLAIN), _GAP]

@@ -112,11 +112,11 @@ class DeviceTable(ScrollView, can_focus=True):
         if self.virtual_size != (size := Size(self.columns.width, len(rows))):
             self.virtual_size = size
         self._follow(chosen)
-        self.tell_time(now)
-
-    def tell_time(self, now: float) -> None:
-        """Draw again what has changed on the screen."""
         self._now = now
+        self._redraw()
+
+    def _redraw(self) -> None:
+        """Draw again what has changed on the screen."""
         before, top = self._drawn, self.scroll_offset.y
         self._drawn = [self._line(top + y) for y in range(self.size.height)]
         for y, (was, is_now) in enumerate(zip(before, self._drawn, strict=False)):

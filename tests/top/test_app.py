@@ -185,7 +185,9 @@ def test_filter(registry: DeviceRegistry, client: RawClient) -> None:
         await display.press("escape")
         await display.until(lambda: len(display.names) == 5)
         await display.until(lambda: "filter:" not in display.text)
-        await display.press("slash", "enter")
+        await display.press("slash")
+        await display.shows("filter:")
+        await display.press("enter")
         await display.until(lambda: "filter:" not in display.text)
         await display.press("slash", "q", "s", "question_mark")  # typed, not obeyed
         await display.until(lambda: "0 of 5" in display.text)
