@@ -122,6 +122,7 @@ class TopApp(App[DevicewatchError | None]):
         self._found = Label("", id="found", markup=False)
         self._watcher = watcher
         self._url = url
+        self._began = time.time()
         self._made_from = (-1, 0, 0)  # the board, the width and the time of what is on the screen
         self._shown = 0
         self._logged = 0
@@ -143,6 +144,7 @@ class TopApp(App[DevicewatchError | None]):
         self._events.border_title = "events"
         self.query_one("#filter").display = False
         self.table.focus()
+        self.app_resume_signal.subscribe(self, self._draw_all)
         self.run_worker(self._follow(), name="follow", exit_on_error=True)
         self._frame()
 
@@ -183,8 +185,17 @@ class TopApp(App[DevicewatchError | None]):
             self._made_from = made_from
             self._show_rows(now)
 
+    def _draw_all(self, _app: object) -> None:
+        """After Ctrl-Z and `fg` the terminal's screen is empty."""
+        for screen in self.screen_stack:
+            screen.refresh(layout=True)
+            for widget in screen.walk_children():
+                widget.refresh()
+
     def _show_status(self, now: float) -> None:
         at_present = self._watcher.status
+        if at_present.since < self._began:  # it has not looked at the clock yet
+            at_present = attrs.evolve(at_present, since=self._began)
         lines = status(at_present, self._url, self.board, now, self.size.width - 2)
         self._status.show(lines)
         if (page := self._page) is not None:

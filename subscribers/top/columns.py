@@ -61,7 +61,7 @@ class Columns:
         blocks = next((cells for least, cells in _STRIPS if width >= least), 0)
         room = width - _MARK - blocks - _PRESENT - 3 - (blocks > 0)
         # The widest gives way, so that one long name leaves room for everybody's metadata.
-        wanted = 0 if width < _NARROW else max(_LEAST_METADATA, width // 6)
+        wanted = 0 if width < _NARROW else max(_LEAST_METADATA, (width - 40) // 4)
         while sum(widest) > max(3, room - wanted - 1):
             widest[widest.index(max(widest))] -= 1
         name, device_type, addr = widest

@@ -135,7 +135,7 @@ def test_nobody_there_yet(context: Context) -> None:
     url = f"tcp://127.0.0.1:{port}"
 
     async def script(display: Display) -> None:
-        await display.shows("◌ CONNECTING")
+        await display.shows("◌ CONNECTING for 0 s ")
         assert f"no registry has answered yet at {url}" in display.text
         await display.press("enter", "s", "end", "pageup")  # nothing to show, and no harm
         with DeviceRegistry(addr="127.0.0.1", port=port, events_port="0"):
@@ -231,6 +231,7 @@ def test_the_cursor_stays_on_its_device(registry: DeviceRegistry, client: RawCli
         await display.is_on("aaa")
         await display.press("down", "down")
         await display.is_on("cam-2")
+        display.app.app_resume_signal.publish(display.app)  # as after Ctrl-Z and `fg`
         for number, name in enumerate(extra):
             client.register(f"tcp://d:{number}", name)
         await display.shows("35 devices")

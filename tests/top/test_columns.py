@@ -51,6 +51,15 @@ def test_one_that_left_says_why() -> None:
     assert departure(unknown, NOW + 5, 30) == "gone 5 s ago"
 
 
+def test_usual_addresses_are_whole_at_80_cells() -> None:
+    rows = [Row.of(device("incubator-4", kind="incubator", addr="tcp://10.0.0.23:7000"))]
+    columns = Columns.fitting(rows, 79)
+    assert (columns.name, columns.device_type, columns.addr) == (11, 9, 20)
+    rows = [Row.of(device("cam-12", kind="camera", addr="tcp://192.168.100.231:7000"))]
+    columns = Columns.fitting(rows, 79)
+    assert (columns.name, columns.device_type, columns.addr) == (6, 6, 26)
+
+
 def test_every_reason_fits_at_80_cells() -> None:
     board = live_board(device("incubator-4", NOW - 99, "incubator", "tcp://10.0.0.23:7000"))
     columns = Columns.fitting(board.rows(), 79)
