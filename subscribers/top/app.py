@@ -18,15 +18,15 @@ from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.theme import Theme
-from textual.widgets import Footer, Input, Label, RichLog
+from textual.widgets import Footer, Input, Label
 
 from ...events.errors import DevicewatchError
 from ...events.records import State
 from ..aio import AsyncWatcher
 from .board import Board
-from .chronicle import MAX_LINES, Chronicle
+from .chronicle import Chronicle
+from .log import EventLog
 from .order import Choice, arrange
-from .paint import text_of
 from .screens import Details, Help, Page, StatusBar
 from .table import DeviceTable, Heading
 from .words import found, status
@@ -117,7 +117,7 @@ class TopApp(App[DevicewatchError | None]):
         self.table = DeviceTable(self.board, id="table")
         self._status = StatusBar(markup=False)
         self._heading = Heading(id="heading")
-        self._events = RichLog(id="log", max_lines=MAX_LINES, min_width=1, markup=False)
+        self._events = EventLog(self.chronicle, id="log")
         self._words = Words(id="words", compact=True, select_on_focus=False)
         self._found = Label("", id="found", markup=False)
         self._watcher = watcher
@@ -125,7 +125,6 @@ class TopApp(App[DevicewatchError | None]):
         self._began = time.time()
         self._made_from = (-1, 0, 0)  # the board, the width and the time of what is on the screen
         self._shown = 0
-        self._logged = 0
 
     def compose(self) -> ComposeResult:
         """What it consists of."""
@@ -178,7 +177,7 @@ class TopApp(App[DevicewatchError | None]):
         now = time.time()
         self.board.forget(now)
         self._show_status(now)
-        self._show_log()
+        self._events.show()
         # Durations are in seconds, so once a second something changes by itself.
         made_from = (self.board.version, self.table.size.width, int(now))
         if made_from != self._made_from:
@@ -210,12 +209,6 @@ class TopApp(App[DevicewatchError | None]):
         self._count()
         if (page := self._page) is not None:
             page.tell_time()
-
-    def _show_log(self) -> None:
-        at_end = self._events.is_vertical_scroll_end
-        for line in self.chronicle.after(self._logged):
-            self._events.write(text_of([line]), scroll_end=at_end)
-        self._logged = self.chronicle.count
 
     def _count(self) -> None:
         self._found.update(f" {found(self._shown, self.board, left=self.choice.left)}")

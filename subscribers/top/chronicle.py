@@ -49,11 +49,6 @@ class Chronicle:
             case _:
                 assert_never(record)
 
-    def after(self, count: int) -> list[Line]:
-        """The lines since there were so many, as far as they are kept."""
-        fresh = min(self.count - count, len(self.lines))
-        return list(self.lines)[len(self.lines) - fresh :]
-
     def _live(self, live: Live) -> str:
         if live.resynced:
             return "live again; some events were missed: what they come to stands above"

@@ -9,6 +9,7 @@ import zmq
 from devicewatch.events import AuthenticationError
 from devicewatch.events.protocol import Role
 from devicewatch.registry import DeviceRegistry
+from devicewatch.subscribers.top.log import EventLog
 from tests.support.hostile import TRICKS, lying_registry
 from tests.support.keys import guarded
 from tests.support.live import RawClient, free_port, raw_client
@@ -288,6 +289,28 @@ def test_details(registry: DeviceRegistry, client: RawClient) -> None:
         await display.press("escape")
         await display.pilot.click("#table", offset=(5, 8))  # nobody there
         await display.shows("NAME▲")
+
+    play(registry.url, script)
+
+
+def test_the_log_stays_where_somebody_reads_it(registry: DeviceRegistry, client: RawClient) -> None:
+    async def script(display: Display) -> None:
+        await display.shows("● live; 0 devices")
+        for number in range(20):
+            client.register(f"tcp://a:{number}", f"a-{number}")
+        await display.shows("+ a-19 ")
+        log = display.app.query_one(EventLog)
+        await display.press("tab")
+        await display.until(lambda: log.has_focus)
+        await display.press("home")
+        await display.shows("● live; 0 devices")
+        client.register("tcp://b:1", "b")
+        await display.shows("21 devices")
+        await display.shows("● live; 0 devices")
+        await display.press("end")
+        await display.until(lambda: log.scroll_offset.y == log.max_scroll_y)
+        client.register("tcp://c:1", "c")
+        await display.shows("+ c  ")
 
     play(registry.url, script)
 
