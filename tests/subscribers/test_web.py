@@ -350,7 +350,6 @@ def test_more_streams_than_are_served(web: WebServer, monkeypatch: pytest.Monkey
 def test_all_browsers_are_told_and_one_that_takes_nothing_is_cut_off(
     web: WebServer, client: RawClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "PATIENCE", 0.3)
     monkeypatch.setattr(server, "_INSPECTION", 0.05)
     with ExitStack() as stack:
         others = [stack.enter_context(browser(web.url)) for _ in range(5)]
@@ -367,6 +366,7 @@ def test_all_browsers_are_told_and_one_that_takes_nothing_is_cut_off(
             client.register(f"tcp://a:{number}", metadata=LARGE)
         for seqs in told:
             assert seqs.result() == list(range(1, 201))
+        monkeypatch.setattr(server, "PATIENCE", 1.0)
         wait_until(lambda: get(web.url, "/healthz").json["browsers"] == 5)
         client.register("tcp://b:1")
         for other in others:
@@ -374,13 +374,14 @@ def test_all_browsers_are_told_and_one_that_takes_nothing_is_cut_off(
 
 
 def test_who_says_nothing_is_cut_off(standing: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "PATIENCE", 0.2)
     monkeypatch.setattr(server, "_INSPECTION", 0.05)
     with (
         socket.create_connection(("127.0.0.1", urlsplit(standing.url).port or 0), 10) as silent,
         socket.create_connection(("127.0.0.1", urlsplit(standing.url).port or 0), 10) as half,
         browser(standing.url) as one,
     ):
+        one.next("pulse")
+        monkeypatch.setattr(server, "PATIENCE", 0.2)
         half.sendall(b"GET / HTTP/1.1\r\nHost: local")
         for end in (silent, half):
             with suppress(ConnectionResetError):
@@ -392,9 +393,9 @@ def test_who_says_nothing_is_cut_off(standing: WebServer, monkeypatch: pytest.Mo
 def test_more_connections_than_are_accepted(
     standing: WebServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "MAX_CONNECTIONS", 1)
     with browser(standing.url) as one:
         one.next()
+        monkeypatch.setattr(server, "MAX_CONNECTIONS", 1)
         with pytest.raises((http.client.RemoteDisconnected, ConnectionError)):
             get(standing.url, "/healthz")
         one.next("pulse")
@@ -409,7 +410,7 @@ def test_it_ends_at_once_whoever_is_connected(web: WebServer, client: RawClient)
         one.next()
         since = time.monotonic()
         web.stop()
-        assert time.monotonic() - since < 2
+        assert time.monotonic() - since < 5
         assert [sent.kind for sent in one.sent() if sent.kind == "snapshot"] == []
         assert all(sent.kind != "stale" for sent in two.sent())
     assert not web.is_alive()
@@ -429,7 +430,7 @@ def test_it_ends_though_somebody_takes_nothing(web: WebServer, client: RawClient
         wait_until(lambda: get(web.url, "/healthz").json["browsers"] == 1)
         since = time.monotonic()
         web.stop()
-        assert time.monotonic() - since < 3
+        assert time.monotonic() - since < 5
 
 
 def test_a_port_in_use_and_an_address_of_others(standing: WebServer) -> None:

@@ -34,7 +34,7 @@ def test_it_says_where_it_is_and_ends_promptly_with_browsers_connected(
             for _ in numbers
         ]
         for web, number in zip(started, numbers, strict=True):
-            words = web.next_line().split()
+            words = web.next_line(2 * PATIENCE).split()
             assert words[:5] == ["devicewatch", "web", "page", "ready", "at"]
             assert words[6:] == ["(registry", f"{registry.url})"]
             with browser(words[5]) as one, browser(words[5]) as two:
@@ -43,7 +43,7 @@ def test_it_says_where_it_is_and_ends_promptly_with_browsers_connected(
                 since = time.monotonic()
                 web.process.send_signal(number)
                 assert web.process.wait(PATIENCE) == 0
-                assert time.monotonic() - since < 2
+                assert time.monotonic() - since < 5
                 for each in (one, two):
                     assert {sent.kind for sent in each.sent()} <= {"pulse", "snapshot", "live"}
             assert web.errors == []
@@ -55,9 +55,9 @@ def test_a_registry_that_does_not_let_it_in_is_one_clear_line(tmp_path: Path) ->
             main, ["web", "--port", "0", "--registry", site.registry.url], catch_exceptions=False
         )
     assert result.exit_code == 1
-    ready, line = result.output.splitlines()
-    assert ready.startswith("devicewatch web page ready at ")
-    assert line.startswith("Error: ")
+    assert result.stdout.startswith("devicewatch web page ready at ")
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert "Traceback" not in result.output
     assert "key" in line
 
 

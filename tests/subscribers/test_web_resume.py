@@ -220,7 +220,7 @@ def test_a_registry_that_goes_away_and_comes_back_anew(
 
 def test_silence_makes_the_view_stale_within_three_ticks(context: Context) -> None:
     with running("serve", "--port", "0", "--events-port", "0", "--tick", "0.1") as registry:
-        url = registry.next_line().split()[4]
+        url = registry.next_line(2 * PATIENCE).split()[4]
         with serving(url, context) as web, browser(web.url) as one:
             one.next("snapshot")
             registry.process.send_signal(signal.SIGSTOP)
@@ -229,7 +229,7 @@ def test_silence_makes_the_view_stale_within_three_ticks(context: Context) -> No
                 stale = one.next("stale")
             finally:
                 registry.process.send_signal(signal.SIGCONT)
-            assert stale.data["time"] - stopped < 0.3 + 1  # on a busy machine
+            assert stale.data["time"] - stopped < 0.3 + 2  # on a busy machine
             assert one.next().kind == "live"
             assert get(web.url, "/healthz").status == 200
 
@@ -312,7 +312,7 @@ def test_a_server_that_is_killed_misses_nothing_and_repeats_nothing(
     command = ("web", "--port", port, "--registry", registry.url)
     seen: list[int] = []
     with running(*command) as web:
-        url = web.next_line().split()[5]
+        url = web.next_line(2 * PATIENCE).split()[5]
         assert url == f"http://127.0.0.1:{port}/"
         with browser(url) as one:
             while not one.next("snapshot").data["cursor"]:
@@ -324,7 +324,7 @@ def test_a_server_that_is_killed_misses_nothing_and_repeats_nothing(
             web.process.wait()
             flap(client, 5)
     with running(*command) as web:
-        url = web.next_line().split()[5]
+        url = web.next_line(2 * PATIENCE).split()[5]
         with browser(url, last_id) as one:
             flap(client, 5)
             seen += one.seqs(23)
