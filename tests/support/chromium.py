@@ -72,7 +72,8 @@ class Visit:
             condition
         ):  # the page allows nobody to evaluate text again and again
             condition = f"() => ({condition})"
-        self.page.wait_for_function(condition, arg=argument, timeout=1000 * PATIENCE)
+        # Looking in every frame would take more time than the page itself.
+        self.page.wait_for_function(condition, arg=argument, timeout=1000 * PATIENCE, polling=25)
 
     def until_state(self, state: str) -> None:
         """Wait until the page says that its view is live, say."""

@@ -44,6 +44,13 @@ def browser() -> "Iterator[Browser]":
         yield browser
 
 
+@pytest.fixture
+def registry() -> Iterator[DeviceRegistry]:
+    """A registry that nobody takes for silent because the machine is busy."""
+    with DeviceRegistry(addr="127.0.0.1", port="0", events_port="0") as registry:
+        yield registry
+
+
 @contextmanager
 def page_of(browser: "Browser", url: str, **circumstances: Any) -> Iterator[Visit]:
     """The page of a registry, once it is live."""
@@ -115,6 +122,19 @@ def test_each_reason_for_leaving_is_told(browser: "Browser", registry: DeviceReg
         assert ["expired", "1"] in key
         assert ["replaced", "1"] in key
         assert ["revoked"] in key
+        # A bar tells what it stands for.
+        look.page.locator("tr.gone canvas").hover(position={"x": 1, "y": 14})
+        assert look.page.locator("#tip").is_hidden()
+        look.until(
+            """() => {
+              const canvas = document.querySelector("tr.gone canvas");
+              const { left, top, width } = canvas.getBoundingClientRect();
+              const at = { clientX: left + width - 2, clientY: top + 14, bubbles: true };
+              canvas.dispatchEvent(new PointerEvent("pointermove", at));
+              return document.getElementById("tip").textContent.endsWith("): expired");
+            }"""
+        )
+        assert look.page.locator("#tip").is_visible()
         # All there is to know of one, the past included, which it had in full from the start.
         look.page.get_by_role("button", name="first").click()
         spans = look.texts(".detail li")
@@ -250,18 +270,18 @@ def test_a_thousand_devices(
         )
         assert 0 < drawn < 100
 
-        look.page.get_by_role("searchbox").fill("room r3 CAMERA")
+        look.page.fill("#query", "room r3 CAMERA")
         look.until("document.querySelectorAll('tr.device').length === 29")
         assert look.texts("#found") == ["29 of 1,000 devices"]
-        look.page.get_by_role("searchbox").fill("no such thing")
+        look.page.fill("#query", "no such thing")
         look.until("!document.getElementById('nothing').hidden")
         assert look.texts("#nothing") == ["No device matches the search."]
-        look.page.get_by_role("searchbox").fill("")
+        look.page.fill("#query", "")
         look.until("document.querySelectorAll('tr.device').length === 1000")
 
-        look.page.get_by_role("button", name="Name", exact=True).click()
+        look.page.click("[data-column=name]")
         look.until("document.querySelector('tr.device .name').textContent === 'arm-996'")
-        look.page.get_by_role("button", name="Present for").click()
+        look.page.click("[data-column=age]")
         look.until("document.querySelector('tr.device .name').textContent === 'arm-1'")
 
         register(registry.url, "aa", "arm")
@@ -560,3 +580,65 @@ def test_the_scale(modules: Visit) -> None:
         "none": None,
         "ticks": 2,
     }
+
+
+STREAM: Final = """async () => {
+  let time = 0;
+  const [made, timers, told] = [[], [], []];
+  let check = null;
+  performance.now = () => time;
+  window.setInterval = (call) => { check = call; };
+  window.setTimeout = (call, pause) => timers.push([call, pause]);
+  window.EventSource = class extends EventTarget {
+    constructor(url) { super(); this.url = url; made.push(this); }
+    close() { this.closed = true; }
+    send(type, id) { this.dispatchEvent(new MessageEvent(type, { data: "{}", lastEventId: id })); }
+  };
+  const { follow } = await import("/static/stream.js");
+  follow("events", (name) => told.push(name), (why) => told.push(why));
+  made[0].send("snapshot", "1/e e");
+  time = 2900;
+  made[0].send("pulse", "");
+  time = 5900;
+  check();
+  const calm = timers.length;
+  time = 5901;
+  check();
+  check();
+  const silent = [timers.length, made[0].closed];
+  const pauses = [];
+  for (let attempt = 0; attempt < 8; attempt += 1) {
+    const [call, pause] = timers.at(-1);
+    pauses.push(pause);
+    call();
+    made.at(-1).dispatchEvent(new Event("error"));
+  }
+  timers.at(-1)[0]();
+  made.at(-1).send("pulse", "");
+  made.at(-1).dispatchEvent(new Event("error"));
+  pauses.push(timers.at(-1)[1]);
+  return { calm, silent, pauses, told, urls: [...new Set(made.map(({ url }) => url))] };
+}"""
+
+
+def test_the_stream_is_taken_up_again_by_itself(browser: "Browser") -> None:
+    nowhere = f"tcp://127.0.0.1:{free_port()}"
+    with (
+        WebServer(nowhere, port=0) as server,
+        visit(
+            browser,
+            f"{server.url}static/favicon.svg",  # a page on which nothing else runs
+        ) as look,
+    ):
+        look.excused = ("Failed to load resource: ",)  # a page without an icon
+        found = look.page.evaluate(STREAM)
+        assert found["calm"] == 0
+        assert found["silent"] == [1, True]  # after three seconds, and once
+        assert found["urls"] == ["events", "events?after=1%2Fe%20e"]
+        for pause, usual in zip(
+            found["pauses"], [500, 1000, 2000, 4000, 8000, 8000, 8000, 8000, 500], strict=True
+        ):
+            assert 0.75 * usual <= pause <= 1.25 * usual
+        lost = "the connection to the dashboard server is lost"
+        silent = "the dashboard server is silent"
+        assert found["told"] == ["snapshot", "pulse", silent, *[lost] * 8, "pulse", lost]
