@@ -21,7 +21,7 @@ from tests.conftest import TICK
 from tests.support.chromium import Visit, chromium, visit
 from tests.support.contrast import contrasts
 from tests.support.hostile import HOSTILE, REPLIES, SHOWN, error, lying_registry, registry_of_old
-from tests.support.live import PATIENCE, free_port, raw_client
+from tests.support.live import free_port, raw_client
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -285,11 +285,17 @@ def test_a_thousand_devices(
         look.until("document.querySelector('tr.device .name').textContent === 'arm-1'")
 
         register(registry.url, "aa", "arm")
-        shown = seconds(partial(look.until_shown, "aa"))
-        slow = look.page.evaluate("slow")
-        assert shown < PATIENCE / 2
-        # Frames in which it did nothing else, on a machine that is busy with other tests as well.
-        assert max(slow, default=0) < 1500, slow
+        look.until_shown("aa")
+        # It shows ages and lanes anew each second, and yet there is time for whoever uses it. (Some
+        # stretch without a hitch will do: the machine is busy with other tests as well.)
+        look.until(
+            """() => {
+              const now = performance.now();
+              if (slow.splice(0).some((duration) => duration > 200)) window.hitch = now;
+              window.hitch ??= now;
+              return now - window.hitch > 1500;
+            }"""
+        )
 
 
 # --- what strangers say ---------------------------------------------------------------------------
