@@ -37,7 +37,7 @@ STALE_FOR: Final = 14.0
 
 DEVICES: Final[dict[str, tuple[str, dict[str, str]]]] = {
     "cam-door": ("camera", {"room": "1.12", "firmware": "4.2.0"}),
-    "cam-microscope": ("camera", {"room": "1.14", "firmware": "4.2.0"}),
+    "cam-lens": ("camera", {"room": "1.14", "firmware": "4.2.0"}),
     "cam-north": ("camera", {"room": "1.12", "firmware": "4.1.9"}),
     "cam-south": ("camera", {"room": "1.12", "firmware": "4.2.0"}),
     "arm-left": ("arm", {"room": "1.12", "payload": "5 kg"}),

@@ -22,6 +22,7 @@ from tests.support.chromium import Visit, chromium, visit
 from tests.support.contrast import contrasts
 from tests.support.hostile import HOSTILE, REPLIES, SHOWN, error, lying_registry, registry_of_old
 from tests.support.live import free_port, raw_client
+from tests.web.scripts import MODEL, STREAM
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -282,6 +283,7 @@ def test_a_thousand_devices(
         look.page.click("[data-column=name]")
         look.until("document.querySelector('tr.device .name').textContent === 'arm-996'")
         look.page.click("[data-column=age]")
+        assert look.page.get_attribute("th.age", "aria-sort") == "descending"
         look.until("document.querySelector('tr.device .name').textContent === 'arm-1'")
 
         register(registry.url, "aa", "arm")
@@ -472,43 +474,6 @@ def test_every_module_is_loaded_at_once() -> None:
 
 # --- the parts that are pure ----------------------------------------------------------------------
 
-MODEL: Final = """async () => {
-  const { Model } = await import("/static/model.js");
-  const device = (name, revision) => ({
-    name, revision, device_type: "t", addr: "x", registered_at: revision, metadata: {},
-  });
-  const added = (name, seq) => ({ time: seq, origin: "live", device: device(name, seq) });
-  const removed = (name, revision, time) => ({
-    time, reason: "expired", origin: "live", device: device(name, revision),
-  });
-  const snapshot = (devices, now) => ({
-    registry: "r", cursor: "1/e", now, devices,
-    status: { state: "live", since: 0, why: "" },
-    timeline: { gaps: [], lanes: devices.map((known) => ({ name: known.name, spans: [
-      { start: known.registered_at, end: null, reason: null, exact: true, addr: "x" },
-    ] })) },
-  });
-  const model = new Model();
-  const found = {};
-  model.snapshot(snapshot([device("a", 1), device("b", 2)], 10));
-  found.twice = [model.added(added("b", 2)), model.added(added("c", 3))];
-  found.late = [model.removed(removed("b", 1, 11)), model.present];
-  const leave = () => model.removed(removed("b", 2, 12));
-  found.left = [leave(), leave(), model.present];
-  // Another server, which knows only who is there now: what was seen before stays.
-  model.snapshot(snapshot([device("a", 1), device("b", 15)], 20), 14);
-  found.spans = Object.fromEntries([...model.lanes].map(([name, lane]) =>
-    [name, lane.spans.map(({ start, end, reason, exact }) => [start, end, reason, exact])]));
-  found.gaps = model.gaps.map(({ start, end }) => [start, end]);
-  found.present = model.present;
-  model.stale({ time: 30, why: "w" });
-  model.live({ time: 31 });
-  found.log = model.log.slice(-2).map(({ kind, time }) => [kind, time]);
-  model.forget(12 + 6 * 3600 + 1);
-  found.kept = model.lanes.get("b").spans.length;
-  return found;
-}"""
-
 
 @pytest.fixture(scope="module")
 def modules(browser: "Browser") -> Iterator[Visit]:
@@ -586,45 +551,6 @@ def test_the_scale(modules: Visit) -> None:
         "none": None,
         "ticks": 2,
     }
-
-
-STREAM: Final = """async () => {
-  let time = 0;
-  const [made, timers, told] = [[], [], []];
-  let check = null;
-  performance.now = () => time;
-  window.setInterval = (call) => { check = call; };
-  window.setTimeout = (call, pause) => timers.push([call, pause]);
-  window.EventSource = class extends EventTarget {
-    constructor(url) { super(); this.url = url; made.push(this); }
-    close() { this.closed = true; }
-    send(type, id) { this.dispatchEvent(new MessageEvent(type, { data: "{}", lastEventId: id })); }
-  };
-  const { follow } = await import("/static/stream.js");
-  follow("events", (name) => told.push(name), (why) => told.push(why));
-  made[0].send("snapshot", "1/e e");
-  time = 2900;
-  made[0].send("pulse", "");
-  time = 5900;
-  check();
-  const calm = timers.length;
-  time = 5901;
-  check();
-  check();
-  const silent = [timers.length, made[0].closed];
-  const pauses = [];
-  for (let attempt = 0; attempt < 8; attempt += 1) {
-    const [call, pause] = timers.at(-1);
-    pauses.push(pause);
-    call();
-    made.at(-1).dispatchEvent(new Event("error"));
-  }
-  timers.at(-1)[0]();
-  made.at(-1).send("pulse", "");
-  made.at(-1).dispatchEvent(new Event("error"));
-  pauses.push(timers.at(-1)[1]);
-  return { calm, silent, pauses, told, urls: [...new Set(made.map(({ url }) => url))] };
-}"""
 
 
 def test_the_stream_is_taken_up_again_by_itself(browser: "Browser") -> None:

@@ -4,6 +4,7 @@
 
 import { read, write } from "./choices.js";
 import { RANGES } from "./scale.js";
+import { MOST_FIRST } from "./select.js";
 import { count, element, say } from "./text.js";
 
 export class Controls {
@@ -77,7 +78,9 @@ export class Controls {
   _sort(button) {
     if (button === null) return;
     const { column } = button.dataset;
-    this._choose({ column, descending: column === this.choices.column && !this.choices.descending });
+    const again = column === this.choices.column;
+    const descending = again ? !this.choices.descending : MOST_FIRST.includes(column);
+    this._choose({ column, descending });
   }
 
   _key(event) {

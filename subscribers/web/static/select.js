@@ -11,12 +11,15 @@ const collator = new Intl.Collator("en", { numeric: true });
 const ORDERS = {
   name: (one, other) => collator.compare(one.lane.name, other.lane.name),
   addr: (one, other) => collator.compare(one.lane.device.addr, other.lane.device.addr),
-  age: (one, other) => one.start - other.start, // who has been here longest comes first
-  left: (one, other) => other.left - one.left, // who leaves most often comes first
+  age: (one, other) => other.start - one.start,
+  left: (one, other) => one.left - other.left,
 };
 
 /** The columns to sort by. */
 export const COLUMNS = Object.keys(ORDERS);
+
+/** Those of them that one looks at for who has most. */
+export const MOST_FIRST = ["age", "left"];
 
 /**
  * The groups to show.
