@@ -386,7 +386,12 @@ def test_the_keyboard_is_enough(browser: "Browser", registry: DeviceRegistry) ->
         assert look.page.locator(".detail").count() == 1
         register(registry.url, "bb")
         look.until_shown("bb")
+        look.page.evaluate("chosen = location.hash; location.hash = ''")
+        look.until("document.querySelector('tr.device .name').textContent === 'a'")
         assert focused() == "b"  # rows moved, and the reader did not
+        look.page.evaluate("location.hash = chosen")
+        look.until("document.querySelector('tr.device .name').textContent === 'c'")
+        assert focused() == "b"
         assert look.page.evaluate("document.getAnimations().length") == 0
         keys.press("Tab")
         assert look.page.evaluate("document.activeElement.id") == "log"
