@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 import zmq
+from coverage import Coverage
 from hypothesis import HealthCheck, settings
 
 from devicewatch.registry import DeviceRegistry
@@ -22,6 +23,17 @@ settings.load_profile("devicewatch")
 UNCOVERED = ("benchmarks", "faults", "fuzz", "proxy", "promises", "security")
 """Folders of tests that take all parts together: measuring what they cover would take long. The
 coverage that must be whole is that of tests which are after something in particular."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Measure coverage once.
+
+    In the workers of pytest-xdist pytest-cov begins twice (7.1 does), and `no_cover` ends but one
+    of them: what should not be measured was, at three times the price.
+    """
+    begun = Coverage.current()
+    if hasattr(config, "workerinput") and begun is not None:
+        begun.stop()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

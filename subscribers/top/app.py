@@ -269,18 +269,21 @@ class TopApp(App[DevicewatchError | None]):
         await self._lay_over(Details(event.row, self.board))
 
     async def _lay_over(self, page: Page) -> None:
-        await self.push_screen(page)
-        self.bring_up_to_date()
+        if self.screen_stack:
+            await self.push_screen(page)
+            self.bring_up_to_date()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter by what is typed, as it is typed."""
-        self._choose(attrs.evolve(self.choice, words=event.value))
-        self.refresh_bindings()
+        if self.screen_stack:  # else it came when the screen was taken down
+            self._choose(attrs.evolve(self.choice, words=event.value))
+            self.refresh_bindings()
 
     def on_input_submitted(self) -> None:
         """Back to the table, with the filter in place, if there is one."""
-        self.screen.set_focus(self.table)
-        self.query_one("#filter").display = bool(self._words.value.strip())
+        if self.screen_stack:
+            self.screen.set_focus(self.table)
+            self.query_one("#filter").display = bool(self._words.value.strip())
 
 
 def run(watcher: AsyncWatcher, url: str) -> None:

@@ -1,14 +1,17 @@
 """The dashboard at work, with a registry that runs."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import zmq
+from textual.widgets import Input
 
 from devicewatch.events import AuthenticationError
 from devicewatch.events.protocol import Role
 from devicewatch.registry import DeviceRegistry
+from devicewatch.subscribers.top.app import TopApp
 from devicewatch.subscribers.top.log import EventLog
 from tests.support.hostile import TRICKS, lying_registry
 from tests.support.keys import guarded
@@ -432,3 +435,22 @@ def test_a_registry_that_lies_does_no_harm(context: Context) -> None:
             assert not TRICKS & set(display.text)
 
         play(url, script)
+
+
+def test_what_is_still_to_be_heard_of_when_it_is_over_harms_nobody(
+    registry: DeviceRegistry,
+) -> None:
+    apps: list[TopApp] = []
+
+    async def script(display: Display) -> None:
+        await display.shows("0 devices")
+        apps.append(display.app)
+
+    async def too_late() -> None:
+        (app,) = apps
+        app.on_input_changed(Input.Changed(app._words, "typed fast"))
+        app.on_input_submitted()
+        await app.action_help()
+
+    play(registry.url, script)
+    asyncio.run(too_late())
