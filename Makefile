@@ -32,7 +32,7 @@ demo: $(VENV)/installed
 	$(BIN)/devicewatch demo
 
 test: $(VENV)/installed
-	$(BIN)/pytest --numprocesses 2 --dist worksteal --cov --cov-report=
+	$(BIN)/pytest --numprocesses 3 --dist worksteal --cov --cov-report=
 	$(BIN)/coverage report --fail-under=100
 
 check: $(VENV)/installed
