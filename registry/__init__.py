@@ -1,5 +1,6 @@
 """The source of truth, and a device's way to it."""
 
+from ..events.durability import Durability
 from .aio import AsyncAnnouncement, aannounce
 from .announce import Announcement, announce
 from .client import (
@@ -8,7 +9,7 @@ from .client import (
     send_alive_check,
     unregister_device,
 )
-from .journal import Durability, Journal, MemoryJournal
+from .journal import Journal, MemoryJournal
 from .limits import KEYED, Limits
 from .presence import PresenceState, PresenceStatus
 from .requester import query_devices, query_info

@@ -18,7 +18,6 @@ A journal here needs no more than to keep changes in order; that suits a file (`
 program's memory, and a store on several machines alike.
 """
 
-import enum
 from collections import deque
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
@@ -114,17 +113,6 @@ class JournalInFiles(Protocol):
 
     def size(self) -> int:
         """How many bytes its files have at the moment. May be asked from any thread."""
-
-
-class Durability(enum.StrEnum):
-    """What the changes that a journal keeps survive."""
-
-    PROCESS = "process"
-    """The end of the registry's process, however it comes: a crash, `kill -9`. When the power
-    fails, those of about the last second may be lost; numbering then jumps ahead, so that no event
-    ever has the number of one that was lost."""
-    POWER = "power"
-    """A power cut as well: each change waits for the disk."""
 
 
 class MemoryJournal:

@@ -1,10 +1,10 @@
 """Those who follow a registry."""
 
+from ..events.durability import Durability
 from .aio import AsyncWatcher, awatch
 from .callbacks import CallbackAdapter
 from .lines import LogFormat
 from .log import LogSubscriber
-from .logfile import Durability
 from .watch import Watcher, watch
 
 __all__ = [

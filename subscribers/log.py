@@ -26,6 +26,7 @@ import sys
 import threading
 from typing import Final, Protocol, Self, TextIO
 
+from ..events.durability import Durability
 from ..events.errors import MessageError
 from ..events.keys import Key
 from ..events.logs import get_logger
@@ -33,7 +34,7 @@ from ..events.protocol import DEFAULT_REGISTRY, Origin
 from ..events.records import Cursor, Live, Record, Removed, Stale
 from ..events.sockets import Context
 from .lines import Lines, LogFormat
-from .logfile import Durability, LogFile
+from .logfile import LogFile
 from .watch import Watcher
 
 BATCH: Final = 1_000

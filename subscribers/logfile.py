@@ -32,7 +32,6 @@ A process that is killed loses nothing that it has written, but a machine withou
 """
 
 import contextlib
-import enum
 import fcntl
 import itertools
 import os
@@ -42,6 +41,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from ..events.durability import Durability
 from ..events.errors import LogError
 from ..events.records import Cursor
 from ..events.text import printable
@@ -66,15 +66,6 @@ _LARGEST: Final = 2**16
 """Bytes of a batch, unless what belongs together has more."""
 
 _COMPRESSED: Final = (".gz", ".bz2", ".xz", ".zst")
-
-
-class Durability(enum.StrEnum):
-    """What a line in the log is to survive."""
-
-    PROCESS = "process"
-    """The end of the process, however sudden."""
-    POWER = "power"
-    """A power cut as well: each batch waits for the disk."""
 
 
 class LogFile:

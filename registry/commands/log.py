@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 import click
 
+from ...events.durability import Durability
 from ...events.keys import Key
 from ...subscribers.lines import LogFormat
 from ...subscribers.log import LogSubscriber
-from ...subscribers.logfile import Durability
 from .options import key_option, registry_option
 from .signals import Signals
 

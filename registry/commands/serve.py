@@ -10,6 +10,7 @@ from typing import Final
 import click
 from platformdirs import user_state_path
 
+from ...events.durability import Durability
 from ...events.keys import Key, key_path
 from ...events.logs import get_logger
 from ...events.protocol import (
@@ -26,7 +27,6 @@ from ...events.protocol import (
 )
 from ..authorized import authorized_path, begin_list
 from ..descriptors import raise_limit
-from ..journal import Durability
 from ..limits import KEYED, MAX_RATE, Limits
 from ..server import DeviceRegistry
 from ..service_manager import ServiceManager

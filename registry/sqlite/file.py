@@ -19,11 +19,12 @@ import attrs
 import msgspec
 
 from ...events.codec import decode_event
+from ...events.durability import Durability
 from ...events.errors import JournalError, MessageError
 from ...events.messages import Seq
 from ...events.records import Added, Event, Removed
 from ..consistency import contradictions
-from ..journal import Durability, Past, Registration
+from ..journal import Past, Registration
 
 APPLICATION_ID: Final = 0x64657677
 """In the header of every file of ours: "devw"."""

@@ -33,10 +33,11 @@ import attrs
 import msgspec
 
 from ...events.codec import encode_event
+from ...events.durability import Durability
 from ...events.errors import JournalError
 from ...events.logs import get_logger
 from ...events.records import Removed
-from ..journal import Change, Durability, Past
+from ..journal import Change, Past
 from .checkpoints import Checkpoints
 from .file import (
     SCHEMA,

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from devicewatch.events.durability import Durability
 from devicewatch.events.errors import JournalError
 from devicewatch.events.messages import Register
 from devicewatch.events.records import Added, Device
 from devicewatch.registry.journal import (
     Change,
-    Durability,
     Journal,
     MemoryJournal,
     Past,

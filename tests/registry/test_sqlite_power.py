@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from devicewatch.registry.journal import Durability, Past
+from devicewatch.events.durability import Durability
+from devicewatch.registry.journal import Past
 from devicewatch.registry.sqlite import checkpoints
 from devicewatch.registry.sqlite.checkpoints import Checkpoints
 from devicewatch.registry.sqlite.journal import CEILING_STEP, SqliteJournal, read_boot_id

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from devicewatch.events.durability import Durability
 from devicewatch.events.errors import JournalError
-from devicewatch.registry.journal import Change, Durability, Past
+from devicewatch.registry.journal import Change, Past
 from devicewatch.registry.sqlite.journal import SqliteJournal, Uncertain
 from tests.support.journals import (
     EPOCH,

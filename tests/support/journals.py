@@ -111,7 +111,7 @@ def meta_of(path: Path) -> dict[str, Any]:
 _KEEPER = """
 import sys
 from pathlib import Path
-from devicewatch.registry.journal import Durability
+from devicewatch.events.durability import Durability
 from devicewatch.registry.sqlite import SqliteJournal
 from tests.support.journals import EPOCH, Changes
 path, number, durability = sys.argv[1:]
