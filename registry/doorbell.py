@@ -28,9 +28,9 @@ class Doorbell(Bell):
         self._rang = True
 
     @property
-    def rang(self) -> bool:
-        """Whether it rang since the loop last answered."""
-        return self._rang
+    def asked(self) -> bool:
+        """Whether somebody waits for an answer, which the loop is about to give."""
+        return bool(self._questions)
 
     def is_answered(self, timeout: float) -> bool:
         """Ring, and say whether the loop answers within so many seconds. From any other thread."""

@@ -112,7 +112,7 @@ class Loop:
         """
         while not self._stopping.is_set():
             self.do_round()
-            if self._bell.rang:  # somebody wants to know how it is doing
+            if self._bell.asked:  # somebody wants to know how it is doing
                 self._watchers.look(time.monotonic())
             self._bell.answer()
         self._publish(self._core.bye(time.monotonic()))

@@ -188,7 +188,11 @@ class LogSubscriber:
         return self._thread is not None and self._thread.is_alive()
 
     def reopen(self) -> None:
-        """Go on in the file that has the name now, after the one that had it was moved away."""
+        """Go on in the file that has the name now, after the one that had it was moved away.
+
+        Not from a signal handler, which may have interrupted whoever is writing: have that tell
+        another thread, as `devicewatch log` does.
+        """
         self._output.reopen()
         self._changed.set()  # there may be room for what could not be written
 
@@ -360,9 +364,10 @@ class _Stream:
         self.cursor = cursor
 
     def flush(self) -> None:
-        """Write it."""
+        """Write it; what its encoding lacks is shown by its number."""
         lines, self._lines = self._lines, ""
-        self._stream.write(lines)
+        encoding = getattr(self._stream, "encoding", None) or "utf-8"
+        self._stream.write(lines.encode(encoding, "backslashreplace").decode(encoding))
         self._stream.flush()
 
     def settle(self) -> None:

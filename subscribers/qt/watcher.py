@@ -131,7 +131,10 @@ class DeviceWatcher(QObject):
         return self._status
 
     def stop(self) -> None:
-        """End it: no signal comes after this, except `statusChanged`. May be repeated."""
+        """End it: no signal comes after this, except `statusChanged`. May be repeated.
+
+        Where a slot calls it, `received` still tells what was told before.
+        """
         self._stop("it was stopped")
 
     # --- for QML ------------------------------------------------------------------------------

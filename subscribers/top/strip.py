@@ -49,8 +49,9 @@ def strip(
     bars = [_Cell(start + number * size, size, now, blind) for number in range(cells)]
     for span in _recent(spans, start + ahead):
         begin, end = span.start - ahead, math.inf if span.end is None else span.end - ahead
-        first = min(max(math.floor((begin - start) / size), 0), cells)
-        last = cells - 1 if end >= start + cells * size else math.floor((end - start) / size)
+        # In floats first: a registry that lies may name a time that is no number of cells.
+        first = math.floor(min(max((begin - start) / size, 0), cells))
+        last = math.floor(min(max((end - start) / size, -1), cells - 1))
         for bar in bars[first : last + 1]:
             bar.add(begin, end, exact=span.exact)
     return "".join(bar.block() for bar in bars)

@@ -144,3 +144,19 @@ def test_whoever_waits_when_it_ends_waits_no_longer(
     asker.join()
     assert time.monotonic() - since < PATIENCE / 2
     assert len(answers) == 1
+
+
+def test_that_somebody_asks_is_known_before_the_bell_rings() -> None:
+    class Slow(Doorbell):
+        """Its ring wakes the loop before the one who rang goes on."""
+
+        def ring(self) -> None:
+            known.append(self.asked)
+            self.answer()
+
+    known: list[bool] = []
+    bell = Slow()
+    assert bell.is_answered(PATIENCE)
+    assert known == [True]
+    assert not bell.asked
+    bell.close()

@@ -165,6 +165,16 @@ def test_people_are_told_the_essential(client: RawClient, registry: DeviceRegist
 # --- how it goes on -------------------------------------------------------------------------------
 
 
+def test_a_stream_whose_encoding_lacks_a_character_shows_its_number(
+    client: RawClient, registry: DeviceRegistry
+) -> None:
+    client.register("tcp://a:1", "\N{SEAL}")
+    raw = io.BytesIO()
+    stream = io.TextIOWrapper(raw, encoding="ascii")
+    with LogSubscriber(registry.url, stream, format=LogFormat.CONSOLE):
+        wait_until(lambda: rb"name=\U0001f9ad" in raw.getvalue())
+
+
 def test_it_goes_on_where_it_stopped(
     client: RawClient, registry: DeviceRegistry, path: Path
 ) -> None:

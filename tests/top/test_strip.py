@@ -138,3 +138,10 @@ def test_any_times_make_a_strip(
 @pytest.mark.parametrize("cells", [12, 24, 36, 60])
 def test_the_widths_divide_the_time(cells: int) -> None:
     assert MINUTES * 60 % cells == 0
+
+
+@pytest.mark.parametrize("ahead", [0.0, 1.7e308, -1.7e308])
+@pytest.mark.parametrize("start", [1.7e308, -1.7e308, 0.0])
+@pytest.mark.parametrize("end", [None, 1.7e308, -1.7e308])
+def test_times_that_are_none_harm_nobody(start: float, end: float | None, ahead: float) -> None:
+    assert len(strip([span(start, end)], [], now=NOW, ahead=ahead)) == MINUTES
