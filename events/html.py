@@ -61,7 +61,9 @@ def view_html(url: str, status: Status, devices: Mapping[str, Device]) -> str:
     """
     # Copying a dict is one step to other threads; iterating over it is not.
     devices = devices.copy() if isinstance(devices, MappingProxyType) else devices
-    line = f"<b>{status.state}</b> since {moment(status.since)}"
+    line = f"<b>{status.state}</b>"
+    if status.since > 0:  # else nobody has waited for its events yet
+        line += f" since {moment(status.since)}"
     if status.why:
         line += f": {_shown(status.why, LONGEST_MESSAGE)}"
     number = f"{len(devices):,} device{'' if len(devices) == 1 else 's'}"

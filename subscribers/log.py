@@ -122,6 +122,7 @@ class LogSubscriber:
         self._changed = threading.Event()  # there may be another reason to write, or to end
         self._lock = threading.Lock()
         self._is_stale = False  # as the log says
+        self._was_live = False
 
     # --- for its owner ------------------------------------------------------------------------
 
@@ -308,7 +309,13 @@ class LogSubscriber:
             was_stale, self._is_stale = self._is_stale, isinstance(record, Stale)
             if was_stale and self._is_stale:
                 return ""
-        return self._lines.record(record, watcher.resumed)
+            if isinstance(record, Stale) and isinstance(self._output, LogFile):
+                # Whoever has mistyped an address looks here, and not yet into the file.
+                log.warning("the registry cannot be heard", registry=self._url, why=record.why)
+        resumed = None
+        if isinstance(record, Live) and not self._was_live:
+            self._was_live, resumed = True, watcher.resumed
+        return self._lines.record(record, resumed)
 
     def _write(self, lines: str, cursor: Cursor | None, *, last: bool = False) -> bool:
         self._output.put(lines, cursor)

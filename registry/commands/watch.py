@@ -43,7 +43,11 @@ def watch(
     timeout: float | None,
     since: str | None,
 ) -> None:
-    """Show the devices present, then every change as it happens."""
+    """Show the devices present, then every change as it happens.
+
+    Where no registry answers for five seconds at the start, that is an error; later it is waited
+    for.
+    """
     show = (
         (lambda event: display.print_json(record_dict(event))) if as_json else (display.print_event)
     )

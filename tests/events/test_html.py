@@ -23,8 +23,8 @@ from tests.events.strategies import devices
 from tests.support.hostile import DEVICE, HOSTILE, SHOWN, TRICKS
 
 CAM: Final = Device("cam", "camera", "tcp://a:1", 7, 0.0, {"lens": "wide", "ok": True})
-LIVE: Final = Status(State.LIVE, 0.0, "")
-STALE: Final = Status(State.STALE, 0.0, "the event stream is silent")
+LIVE: Final = Status(State.LIVE, 60.0, "")
+STALE: Final = Status(State.STALE, 60.0, "the event stream is silent")
 URL: Final = "tcp://controller:5555"
 OURS: Final = {"table", "thead", "tbody", "tr", "th", "td", "b", "i", "div", "br"}
 STYLES: Final = {"text-align: left; vertical-align: top", "opacity: 0.6"}
@@ -90,7 +90,7 @@ def test_a_device_is_a_table_with_its_metadata() -> None:
 def test_a_live_view_is_its_status_and_its_devices_by_name() -> None:
     arm = Device("arm", "arm", "tcp://a:2", 8, 0.0)
     reader = Reader(view_html(URL, LIVE, {"cam": CAM, "arm": arm}))
-    assert reader.text.startswith(f"live since {moment(0.0)}2 devices at {URL}")
+    assert reader.text.startswith(f"live since {moment(60.0)}2 devices at {URL}")
     heads, (first, second) = reader.cells[:5], (reader.cells[5:10], reader.cells[10:])
     assert heads == ["name", "type", "address", "present since", "metadata"]
     assert first == ["arm", "arm", "tcp://a:2", moment(0.0), ""]
@@ -100,10 +100,15 @@ def test_a_live_view_is_its_status_and_its_devices_by_name() -> None:
     assert view_html(URL, LIVE, proxy) == view_html(URL, LIVE, {"cam": CAM})
 
 
+def test_a_view_that_nobody_has_looked_at_yet_has_no_time() -> None:
+    html = view_html(URL, Status(State.CONNECTING, 0.0, "no answer"), {})
+    assert html.startswith("<div><b>connecting</b>: no answer<br>0 devices")
+
+
 def test_a_stale_view_says_so_and_is_faint() -> None:
     html = view_html(URL, STALE, {"cam": CAM})
     text = Reader(html).text
-    assert text.startswith(f"stale since {moment(0.0)}: the event stream is silent1 device at")
+    assert text.startswith(f"stale since {moment(60.0)}: the event stream is silent1 device at")
     assert "opacity: 0.6" in html
 
 
@@ -150,7 +155,7 @@ def test_a_hostile_device_does_no_harm() -> None:
 def test_tags_are_text(text: str) -> None:
     device = Device(text, text, text, 1, 0.0, {text: text})
     assert [cell for cell in Reader(device_html(device)).cells if cell == text] == [text] * 5
-    cells = Reader(view_html(text, Status(State.STALE, 0.0, text), {text: device})).cells
+    cells = Reader(view_html(text, Status(State.STALE, 60.0, text), {text: device})).cells
     assert cells[5:8] == [text] * 3
 
 

@@ -28,7 +28,7 @@ def test_a_watcher_shows_itself_as_a_table(
     kind: type[AnyWatcher], registry: DeviceRegistry, context: Context
 ) -> None:
     with kind(registry.url, context=context) as watcher:
-        assert "<b>connecting</b> since" in of(watcher)._repr_html_()
+        assert "<b>connecting</b>: no registry has answered yet" in of(watcher)._repr_html_()
         with raw_client(context, registry.url) as client:
             client.register("tcp://a:1", "<cam>")
         watcher.connect(PATIENCE)

@@ -76,7 +76,7 @@ function matches(device, words) {
   let text = texts.get(device);
   if (text === undefined) {
     const { name, device_type, addr, metadata } = device;
-    const parts = [name, device_type, addr, ...Object.entries(metadata).flat()];
+    const parts = [name, device_type, addr, ...Object.entries(metadata).map(([key, value]) => `${key}=${value}`)];
     text = parts.map((part) => printable(part)).join("\n").toLowerCase();
     texts.set(device, text);
   }
