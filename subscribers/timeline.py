@@ -67,11 +67,16 @@ class Timeline:
         devices: Who is present already, and will not be told of: a watcher's that resumes.
         keep: Seconds for which a span is kept after its end.
         max_ended: How many spans are kept after their end.
+
+    Attributes:
+        known_since: When it begins, in seconds since 1970: who had left before is not known. None
+            before anybody has said.
     """
 
     def __init__(
         self, devices: Iterable[Device] = (), *, keep: float = KEEP, max_ended: int = MAX_ENDED
     ) -> None:
+        self.known_since: float | None = None
         self._keep = keep
         self._max_ended = max_ended
         self._lanes: dict[str, deque[Span]] = {}

@@ -65,7 +65,7 @@ class _Snapshot:
     made_at: float
 
 
-_NOTHING: Final = _Snapshot(0, None, None, b"[]", b'{"lanes":[],"gaps":[]}', 0.0)
+_NOTHING: Final = _Snapshot(0, None, None, b"[]", b'{"lanes":[],"gaps":[],"known_since":null}', 0.0)
 
 
 @attrs.define
@@ -207,9 +207,12 @@ class Feed:
         self._timeline = Timeline(present.values())
         backlog = Backlog(since)
         if not past:
+            self._timeline.known_since = time.time()
             self._publish(backlog)
         taken = 0
         async for record in self._watcher.records():
+            if self._timeline.known_since is None:
+                self._timeline.known_since = record.time
             self._take(record, backlog)
             if self._backlog is not None or isinstance(record, Live):
                 self._publish(backlog)

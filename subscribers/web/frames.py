@@ -35,10 +35,15 @@ def timeline_dict(timeline: Timeline) -> dict[str, Any]:
     """Who was present when."""
     return {
         "lanes": [
-            {"name": name, "spans": [_span_dict(span) for span in spans]}
+            {
+                "name": name,
+                "metadata": None if spans[-1].end is None else dict(spans[-1].device.metadata),
+                "spans": [_span_dict(span) for span in spans],
+            }
             for name, spans in timeline.lanes.items()
         ],
         "gaps": [_gap_dict(gap) for gap in timeline.gaps],
+        "known_since": timeline.known_since,
     }
 
 

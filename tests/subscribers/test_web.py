@@ -139,6 +139,25 @@ def test_a_snapshot_has_the_timeline(web: WebServer, client: RawClient) -> None:
     assert gone["start"] <= gone["end"] <= present["start"]
     assert (present["end"], present["reason"]) == (None, None)
     assert timeline["gaps"] == []
+    assert timeline["known_since"] <= gone["start"]
+
+
+def test_what_was_before_the_history_is_not_known(context: Context) -> None:
+    with (
+        DeviceRegistry(addr="127.0.0.1", port="0", events_port="0", history=40) as registry,
+        raw_client(context, registry.url) as client,
+    ):
+        for number in range(60):
+            client.register("tcp://a:1", f"cam-{number}")
+        with WebServer(registry.url, port=0, context=context) as web, browser(web.url) as one:
+            wait_until(lambda: get(web.url, "/healthz").status == 200)
+            snapshot = one.next("snapshot")
+            if snapshot.data["cursor"] is None:  # it was still connecting
+                snapshot = one.next("snapshot")
+    timeline = snapshot.data["timeline"]
+    ends = [span["end"] for lane in timeline["lanes"] for span in lane["spans"] if span["end"]]
+    assert len(ends) == 15, "30 events: every other one is a device that leaves"
+    assert timeline["known_since"] == min(ends)
 
 
 def test_health(context: Context) -> None:

@@ -2,6 +2,7 @@
 
 import json
 
+import attrs
 import pytest
 
 from devicewatch.events import Added, Device, Live, Origin, Reason, Removed, Stale, State, Status
@@ -29,6 +30,16 @@ def test_json_is_one_line_of_ascii_whatever_is_in_it() -> None:
     assert json.loads(data) == {HOSTILE: [HOSTILE, 10**300]}
 
 
+def test_one_that_has_left_says_what_it_said_of_itself() -> None:
+    timeline = Timeline()
+    timeline.add(Added("e", 1, 10.0, attrs.evolve(CAM, metadata={"lens": "wide"})))
+    timeline.add(
+        Removed("e", 2, 13.0, attrs.evolve(CAM, metadata={"lens": "wide"}), Reason.EXPIRED)
+    )
+    (lane,) = timeline_dict(timeline)["lanes"]
+    assert lane["metadata"] == {"lens": "wide"}
+
+
 def test_json_can_be_put_together_from_parts() -> None:
     parts = json_list([to_json({"a": 1}), to_json("b")])
     assert json.loads(json_members({"x": None}, parts=parts, none=json_list([]))) == {
@@ -50,6 +61,7 @@ def test_a_status() -> None:
 
 def test_a_timeline() -> None:
     timeline = Timeline()
+    timeline.known_since = 9.0
     timeline.add(Added("e", 1, 10.0, CAM))
     timeline.add(Stale(11.0, "no link"))
     timeline.add(Live(12.0, Cursor("e", 1)))
@@ -60,6 +72,7 @@ def test_a_timeline() -> None:
         "lanes": [
             {
                 "name": "cam",
+                "metadata": None,
                 "spans": [
                     {
                         "start": 10.0,
@@ -84,6 +97,7 @@ def test_a_timeline() -> None:
             {"start": 11.0, "end": 12.0, "why": "no link"},
             {"start": 15.0, "end": None, "why": "again"},
         ],
+        "known_since": 9.0,
     }
 
 

@@ -14,9 +14,13 @@ MODEL: Final = """async () => {
   const snapshot = (devices, now) => ({
     registry: "r", cursor: "1/e", now, devices,
     status: { state: "live", since: 0, why: "" },
-    timeline: { gaps: [], lanes: devices.map((known) => ({ name: known.name, spans: [
-      { start: known.registered_at, end: null, reason: null, exact: true, addr: "x" },
-    ] })) },
+    timeline: {
+      gaps: [],
+      known_since: now - 5,
+      lanes: devices.map((known) => ({ name: known.name, metadata: null, spans: [
+        { start: known.registered_at, end: null, reason: null, exact: true, addr: "x" },
+      ] })),
+    },
   });
   const model = new Model();
   const found = {};
@@ -31,6 +35,7 @@ MODEL: Final = """async () => {
     [name, lane.spans.map(({ start, end, reason, exact }) => [start, end, reason, exact])]));
   found.gaps = model.gaps.map(({ start, end }) => [start, end]);
   found.present = model.present;
+  found.knownSince = model.knownSince;
   model.stale({ time: 30, why: "w" });
   model.live({ time: 31 });
   found.log = model.log.slice(-2).map(({ kind, time }) => [kind, time]);

@@ -527,6 +527,7 @@ def test_the_model(modules: Visit) -> None:
         },
         "gaps": [[14, 20]],
         "present": 2,
+        "knownSince": 5,
         "log": [["stale", 30], ["live", 31]],
         "kept": 1,
     }, json.dumps(found, indent=1)

@@ -32,7 +32,7 @@ export function showAxis(axis, { scale, marks, step }) {
 const SAMPLES = [
   ["present", "present"],
   ...REASONS.map((reason) => [reason, reason]),
-  ["gap", "view was stale"],
+  ["gap", "not known"],
 ];
 
 /** The key: a sample of each bar, what it means, and how often it occurs. */

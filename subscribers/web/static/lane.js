@@ -42,7 +42,7 @@ function paintGaps(pen, gaps, scale, colours, height) {
   pen.fillStyle = colours.hatching;
   for (const { start, end } of gaps) {
     if ((end ?? Infinity) < scale.from || start > scale.to) continue;
-    const x = Math.floor(scale.x(start));
+    const x = Math.floor(scale.x(Math.max(start, scale.from)));
     pen.fillRect(x, 0, Math.max(2, Math.ceil(scale.x(end ?? scale.to)) - x), height);
   }
 }

@@ -104,7 +104,8 @@ function look() {
   const open = stale ? [{ start: worth.since, end: null }] : [];
   const seen = worth.state === "live" ? scale.to : Math.min(worth.since, scale.to);
   const { step, times: marks } = ticks(scale);
-  const gaps = [...model.gaps, ...open];
+  const unknown = { start: -Infinity, end: model.knownSince };
+  const gaps = model.empty ? open : [unknown, ...model.gaps, ...open];
   return { now: scale.to, label, scale, worth, seen, gaps, step, marks, colours };
 }
 

@@ -20,6 +20,7 @@ export class Model {
     this.status = { state: "connecting", since: 0, why: "" };
     this.lanes = new Map(); // name -> { name, device, present, spans, type }
     this.gaps = []; // { start, end, why }
+    this.knownSince = Infinity; // who left before is not known
     this.log = []; // what happened, oldest first: { number, time, kind, … }
     this.present = 0;
     this.logged = 0; // entries ever: each has a number that stays with it
@@ -48,14 +49,16 @@ export class Model {
     }
     this.lanes = new Map();
     this.present = 0;
-    for (const { name, spans } of data.timeline.lanes) {
-      const [last] = spans.slice(-1);
-      const device = { name, device_type: last.device_type, addr: last.addr, metadata: {} };
+    for (const { name, metadata, spans } of data.timeline.lanes) {
+      const { device_type, addr } = spans.at(-1);
+      const device = { name, device_type, addr, metadata: metadata ?? {} };
       this.lanes.set(name, { name, device, present: false, spans: [...spans] });
     }
     for (const device of data.devices) this._enter(device);
     for (const lane of before.values()) this._remember(lane, lost ?? data.now);
     this.gaps = merged(gaps, data.timeline.gaps);
+    const knownSince = data.timeline.known_since ?? data.now;
+    this.knownSince = before.size > 0 ? Math.min(this.knownSince, knownSince) : knownSince;
     this._lose(lost, data.now);
     this._relate();
   }
