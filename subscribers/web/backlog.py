@@ -2,10 +2,11 @@
 
 A record is told under an *id*, which a browser sends back when it reconnects: the record's cursor,
 so that a server that was started anew, and has read the past from the registry's history, knows
-it as well. Records that leave the cursor where it was are counted after it: `42+1/EPOCH` is the
-first word on the view after event 42, `42~1/EPOCH` the first part of a difference there. What a
-server says of its own view means nothing to the next one, which goes on after the event; in the
-midst of a difference nobody else can go on.
+it as well. Records that leave the cursor where it was are counted after it: `42+1-LIFE/EPOCH` is
+the first word on the view after event 42, `42~1-LIFE/EPOCH` the first part of a difference there.
+`LIFE` is another one for each server, as each counts for itself: what one says of its own view
+means nothing to the next one, which goes on after the event; in the midst of a difference nobody
+else can go on.
 
 Pure, and bounded in number and in bytes. Nobody has a queue: readers have a position in here. One
 who is so slow that what comes next for it has been dropped has to begin anew.
@@ -50,13 +51,21 @@ class Backlog:
 
     Args:
         since: The cursor after which they begin.
+        life: What no other backlog has, in letters and digits: it tells what is counted here from
+            what another one has counted.
         max_records: How many to keep.
         max_bytes: How much to keep; the newest one always is.
     """
 
     def __init__(
-        self, since: Cursor, *, max_records: int = MAX_RECORDS, max_bytes: int = MAX_BYTES
+        self,
+        since: Cursor,
+        *,
+        life: str,
+        max_records: int = MAX_RECORDS,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
+        self._life = life
         self._max_records = max_records
         self._max_bytes = max_bytes
         self._entries: deque[_Entry] = deque()
@@ -98,7 +107,7 @@ class Backlog:
         if cursor is None or cursor == self._cursor:
             self._told += 1
             mark = "~" if kind in ("added", "removed") else "+"
-            name = wire_id(self._cursor, f"{mark}{self._told}")
+            name = wire_id(self._cursor, f"{mark}{self._told}-{self._life}")
         else:
             self._cursor, self._told = cursor, 0
             name = wire_id(cursor)

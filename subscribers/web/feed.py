@@ -13,6 +13,7 @@ snapshot is made once a second at the most, however many browsers come.
 
 import asyncio
 import contextlib
+import secrets
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from typing import Any, Final, TypeAlias
@@ -205,7 +206,7 @@ class Feed:
         present = self._watcher.devices
         self._devices = {name: to_json(device_dict(device)) for name, device in present.items()}
         self._timeline = Timeline(present.values())
-        backlog = Backlog(since)
+        backlog = Backlog(since, life=secrets.token_hex(4))
         if not past:
             self._timeline.known_since = time.time()
             self._publish(backlog)

@@ -8,14 +8,15 @@ from devicewatch.events import Cursor
 from devicewatch.subscribers.web.backlog import PIECE, Backlog, read_id, wire_id
 
 EPOCH = "e"
+LIFE = "l1"
 
 
 def at(seq: int, revision: int | None = None) -> Cursor:
     return Cursor(EPOCH, seq, revision)
 
 
-def backlog(*seqs: int, since: int = 0, **limits: int) -> Backlog:
-    made = Backlog(at(since), **limits)
+def backlog(*seqs: int, since: int = 0, life: str = LIFE, **limits: int) -> Backlog:
+    made = Backlog(at(since), life=life, **limits)
     for seq in seqs:
         made.add("added", at(seq), b"%d" % seq)
     return made
@@ -70,7 +71,7 @@ def test_what_was_dropped_is_not_known_but_what_is_next_to_it_is() -> None:
 
 
 def test_it_is_bounded_in_bytes_but_keeps_the_newest() -> None:
-    made = Backlog(at(0), max_bytes=1_000)
+    made = Backlog(at(0), life=LIFE, max_bytes=1_000)
     for seq in range(1, 30):
         made.add("added", at(seq), b"x" * 100)
     assert made.end - made.begin == 1_000 // len(b"event: added\nid: 29/e\ndata: \n\n" + b"x" * 100)
@@ -80,7 +81,7 @@ def test_it_is_bounded_in_bytes_but_keeps_the_newest() -> None:
 
 
 def test_a_reader_gets_pieces_and_a_large_record_whole() -> None:
-    made = Backlog(at(0))
+    made = Backlog(at(0), life=LIFE)
     for seq, size in ((1, 10), (2, 2 * PIECE), (3, PIECE // 2), (4, PIECE // 4), (5, PIECE // 2)):
         made.add("added", at(seq), b"x" * size)
     ends = []
@@ -101,14 +102,18 @@ def test_words_on_the_view_are_counted() -> None:
     made.add("live", at(1), b"1")
     made.add("stale", None, b"2")
     made.add("added", at(2), b"3")
-    assert rest(made, "0/e") == ["1/e", "1+1/e", "1+2/e", "2/e"]
-    assert rest(made, "1+1/e") == ["1+2/e", "2/e"]
+    assert rest(made, "0/e") == ["1/e", "1+1-l1/e", "1+2-l1/e", "2/e"]
+    assert rest(made, "1+1-l1/e") == ["1+2-l1/e", "2/e"]
 
 
 def test_another_life_s_words_on_the_view_mean_the_event_before_them() -> None:
-    made = backlog(1, 2)
-    assert rest(made, "1+7/e") == ["2/e"]
-    assert made.find("5+7/e") is None
+    """Also where both have counted as far: the other one's may have been of something else."""
+    made = backlog(1)
+    made.add("live", at(1), b"1")
+    made.add("added", at(2), b"2")
+    for other in ("1+1-l2/e", "1+7-l1/e", "1+1/e"):
+        assert rest(made, other) == ["1+1-l1/e", "2/e"], other
+    assert made.find("5+1-l2/e") is None
 
 
 def test_the_parts_of_a_difference_are_counted_and_no_place_for_another_life() -> None:
@@ -118,10 +123,11 @@ def test_the_parts_of_a_difference_are_counted_and_no_place_for_another_life() -
     made.add("removed", at(9, 1), b"the last to go")
     made.add("added", at(9), b"came")
     made.add("live", at(9), b"live")
-    assert rest(made, "1/e") == ["1~1/e", "1~2/e", "9.1/e", "9/e", "9+1/e"]
-    assert rest(made, "1~1/e") == ["1~2/e", "9.1/e", "9/e", "9+1/e"]
-    assert rest(made, "9.1/e") == ["9/e", "9+1/e"]
-    assert backlog(1, 2).find("1~1/e") is None
+    assert rest(made, "1/e") == ["1~1-l1/e", "1~2-l1/e", "9.1/e", "9/e", "9+1-l1/e"]
+    assert rest(made, "1~1-l1/e") == ["1~2-l1/e", "9.1/e", "9/e", "9+1-l1/e"]
+    assert rest(made, "9.1/e") == ["9/e", "9+1-l1/e"]
+    for other in ("1~1-l2/e", "1~1/e"):
+        assert made.find(other) is None
 
 
 def test_an_id_told_twice_leads_on_after_the_later_one() -> None:
@@ -144,7 +150,7 @@ def test_an_id_is_a_line_of_ascii_whatever_the_epoch_is_called(epoch: str, seq: 
 
 @pytest.mark.parametrize("epoch", ["\x1b[2J\n\x9b/é", "\udc80", "a b", "%41", ""])
 def test_an_id_comes_back_however_it_was_encoded(epoch: str) -> None:
-    made = Backlog(Cursor(epoch, 1))
+    made = Backlog(Cursor(epoch, 1), life=LIFE)
     assert made.find(made.last_id) == 0
 
 

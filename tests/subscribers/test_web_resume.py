@@ -5,7 +5,7 @@ import functools
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import ExitStack, aclosing, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -284,6 +284,30 @@ def test_a_server_that_comes_back_knows_what_was_before(
         assert one.seqs(4) == [10, 11, 12, 13]
         flap(client, 1)
         assert one.seqs(2) == [14, 15]
+
+
+def test_what_one_server_said_of_its_view_is_not_what_the_next_one_says(
+    context: Context, tmp_path: Path
+) -> None:
+    """Both count from the same event: a page that took it for the same would stay stale."""
+    port, path = free_port(), tmp_path / "journal"
+    with new_registry(port, journal=SqliteJournal(path)) as registry:
+        url = registry.url
+        stack = ExitStack()
+        with raw_client(context, url) as client:
+            web = stack.enter_context(serving(url, context))
+            one = stack.enter_context(browser(web.url))
+            one.next("snapshot")
+            flap(client, 1)
+            one.events(2)
+    with stack:
+        stale = one.next("stale")
+    with (
+        new_registry(port, journal=SqliteJournal(path)),
+        serving(url, context) as web,
+        browser(web.url, stale.id) as again,
+    ):
+        assert again.next().kind == "live"
 
 
 @pytest.mark.parametrize(("history", "known"), [(0, False), (12, True), (5_000, True)])
