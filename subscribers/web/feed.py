@@ -20,6 +20,7 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
+from ...events.errors import RegistryUnreachable
 from ...events.keys import Key
 from ...events.plain import device_dict, record_dict
 from ...events.protocol import DEFAULT_HISTORY
@@ -156,11 +157,13 @@ class Feed:
 
         Raises:
             AuthenticationError: The registry does not let this program in, or is another one.
+            RegistryUnreachable: The context was terminated.
         """
         try:
             place = await self._place()
             since = await self._go_back(place)
             await self._follow(since or place, past=since is not None)
+            raise self._ended()
         finally:
             self.close()
             await self._watcher.close()
@@ -175,7 +178,12 @@ class Feed:
         async for record in self._watcher.records():
             if isinstance(record, Live):
                 return record.cursor
-        raise RuntimeError("nobody else closes this watcher")
+        raise self._ended()
+
+    def _ended(self) -> RegistryUnreachable:
+        """Why there is nothing more to come: nobody else closes the watcher."""
+        why = self._watcher.status.why
+        return RegistryUnreachable(f"the registry at {self.url} is not followed any more: {why}")
 
     async def _go_back(self, place: Cursor) -> Cursor | None:
         """Take a watcher from as far back as can be; None if the one that there is has to do."""

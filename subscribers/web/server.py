@@ -69,6 +69,8 @@ class WebServer:
         self._key = key
         self._context = context
         self._ready = threading.Event()
+        self._lock = threading.Lock()  # over who starts, and who stops
+        self._stopping = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop = asyncio.Event()
         self._thread: threading.Thread | None = None
@@ -79,19 +81,21 @@ class WebServer:
         Raises:
             AddressError: The registry's address makes no sense.
             AuthenticationError: The key does not say which registry it is for.
-            BindError: The page's address is taken, or not this machine's.
+            BindError: The page's address is taken, or not this machine's. It has not started, and
+                `start` may be called again.
+            RuntimeError: It was started before, or stopped.
         """
-        listener = listen(self._host, self._port)
-        if hasattr(socket, "TCP_USER_TIMEOUT"):  # for those who vanish without a word
-            milliseconds = int(PATIENCE * 1000)
-            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
-        address, port = listener.getsockname()[:2]
-        local = is_loopback(address)
-        self.url = f"http://{_shown(address)}:{port}/"
-        self._thread = threading.Thread(
-            target=self._run, args=(listener, local), name="devicewatch-web", daemon=True
-        )
-        self._thread.start()
+        with self._lock:
+            if self._thread is not None or self._stopping:
+                raise RuntimeError("a web server starts once; make a new one to start again")
+            listener = listen(self._host, self._port)
+            address, port = listener.getsockname()[:2]
+            local = is_loopback(address)
+            self.url = f"http://{_shown(address)}:{port}/"
+            self._thread = threading.Thread(
+                target=self._run, args=(listener, local), name="devicewatch-web", daemon=True
+            )
+            self._thread.start()
         self._ready.wait()
         if self.error is not None:
             self._thread.join()
@@ -100,10 +104,13 @@ class WebServer:
             log.warning("whoever can reach this machine sees the page", address=self.url)
 
     def stop(self) -> None:
-        """End all connections. From any thread."""
-        if self._loop is not None:
+        """End all connections. From any thread, at any time, and as often as one likes."""
+        with self._lock:
+            self._stopping = True
+            loop = self._loop
+        if loop is not None:
             with contextlib.suppress(RuntimeError):  # it has ended by itself
-                self._loop.call_soon_threadsafe(self._stop.set)
+                loop.call_soon_threadsafe(self._stop.set)
         self.join()
 
     def join(self) -> None:
@@ -150,7 +157,10 @@ class WebServer:
                 timeout_graceful_shutdown=_END,
             )
         )
-        self._loop = asyncio.get_running_loop()
+        with self._lock:
+            self._loop = asyncio.get_running_loop()
+            if self._stopping:  # before there was anything to stop
+                self._stop.set()
         following = asyncio.create_task(feed.run())
         serving = asyncio.create_task(server.serve([listener]))
         stopping = asyncio.create_task(self._stop.wait())
@@ -168,11 +178,19 @@ class WebServer:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens.
+    """A socket that listens, and does not wait for ever for those who vanish without a word.
 
     Raises:
         BindError: It cannot.
     """
+    listener = _bind(host, port)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        milliseconds = int(PATIENCE * 1000)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
+    return listener
+
+
+def _bind(host: str, port: int) -> socket.socket:
     try:
         if host == "*":
             both = socket.has_dualstack_ipv6()

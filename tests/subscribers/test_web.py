@@ -4,23 +4,25 @@ import gzip
 import http.client
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from importlib import resources
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 import zmq
 
-from devicewatch.events.errors import AddressError, BindError
+from devicewatch.events.errors import AddressError, BindError, RegistryUnreachable
 from devicewatch.registry import DeviceRegistry
 from devicewatch.subscribers.web import app, feed, server
 from devicewatch.subscribers.web.server import WebServer
 from tests.support.browser import Answer, browser, get, names
 from tests.support.hostile import EPOCH, HOSTILE, REPLIES, lying_registry
-from tests.support.live import RawClient, free_port, let_pass, raw_client, wait_until
+from tests.support.live import PATIENCE, RawClient, free_port, let_pass, raw_client, wait_until
 
 Context = zmq.Context[zmq.Socket[bytes]]
 
@@ -469,3 +471,73 @@ def test_a_registry_s_address_that_makes_no_sense() -> None:
         web.start()
     assert not web.is_alive()
     web.stop()
+
+
+# --- starting and stopping -----------------------------------------------------------------------
+
+
+def test_it_can_be_stopped_while_it_starts(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before there is an event loop to be told."""
+    began, may_go_on = threading.Event(), threading.Event()
+    run = WebServer._run
+
+    def run_later(self: WebServer, *arguments: Any) -> None:
+        began.set()
+        assert may_go_on.wait(PATIENCE)
+        run(self, *arguments)
+
+    monkeypatch.setattr(WebServer, "_run", run_later)
+    web = WebServer(URL, port=0, context=context)
+    with ThreadPoolExecutor() as threads:
+        starting = threads.submit(web.start)
+        assert began.wait(PATIENCE)
+        stopping = threads.submit(web.stop)
+        wait_until(lambda: web._stopping)
+        may_go_on.set()
+        stopping.result(PATIENCE)
+        starting.result(PATIENCE)
+    assert not web.is_alive()
+    assert web.error is None
+
+
+def test_it_starts_once(context: Context, standing: WebServer) -> None:
+    once = "starts once; make a new one"
+    with pytest.raises(RuntimeError, match=once):
+        standing.start()
+    assert get(standing.url, "/healthz").status == 200
+    never = WebServer(URL, port=0, context=context)
+    never.stop()
+    with pytest.raises(RuntimeError, match=once):
+        never.start()
+    with WebServer(URL, port=0, context=context) as web:
+        pass
+    with pytest.raises(RuntimeError, match=once):
+        web.start()
+    port = urlsplit(standing.url).port
+    assert port is not None
+    taken = WebServer(URL, port=port, context=context)
+    for _ in range(2):
+        with pytest.raises(BindError):
+            taken.start()
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_context_that_is_terminated_ends_it_and_it_says_so(
+    registry: DeviceRegistry, is_there: bool
+) -> None:
+    context: Context = zmq.Context()
+    url = registry.url if is_there else f"tcp://127.0.0.1:{free_port()}"
+    with WebServer(url, port=0, context=context) as web:
+        state = "live" if is_there else "connecting"
+        wait_until(lambda: get(web.url, "/healthz").json["status"]["state"] == state)
+        context.term()
+        web.join()
+        assert isinstance(web.error, RegistryUnreachable)
+        assert str(web.error) == (
+            f"the registry at {url} is not followed any more: its ZeroMQ context was terminated"
+        )
+    with WebServer(url, port=0, context=context) as late:
+        late.join()
+        assert "context was terminated" in str(late.error)
