@@ -79,5 +79,34 @@ STREAM: Final = """async () => {
   made.at(-1).send("pulse", "");
   made.at(-1).dispatchEvent(new Event("error"));
   pauses.push(timers.at(-1)[1]);
-  return { calm, silent, pauses, told, urls: [...new Set(made.map(({ url }) => url))] };
+  const urls = [...new Set(made.map(({ url }) => url))];
+  const said = told.splice(0);
+
+  // A link that is slow, and one that is none: for how long it waits, and what it says meanwhile.
+  const wait = (milliseconds) => {
+    time += milliseconds;
+    check();
+    check();
+    return timers.length === 0;
+  };
+  const reconnect = () => timers.splice(0).at(-1)[0]();
+  const answer = () => made.at(-1).dispatchEvent(new Event("open"));
+  const first = [];
+  reconnect();
+  first.push(wait(3_000), told.length, wait(12_000), wait(1));
+  for (const patience of [60_000, 120_000]) {
+    reconnect();
+    first.push(wait(10_000));
+    answer();
+    first.push(wait(patience), wait(1));
+  }
+  reconnect();
+  answer();
+  first.push(wait(200_000));
+  made.at(-1).send("snapshot", "2/e");
+  first.push(wait(3_000), wait(1));
+  reconnect();
+  answer();
+  first.push(wait(60_001));
+  return { calm, silent, pauses, said, urls, first, told };
 }"""

@@ -241,6 +241,7 @@ def test_a_server_that_turns_the_page_away_is_asked_again(
         look.until_state("live")
         look.until_shown("a")
         assert len(asked) == 2
+        assert look.texts("#log li p") == ["+ a joined"]  # it has lost nothing: it had nothing
         look.excused = ("Failed to load resource: ",)  # the browser's own words
 
 
@@ -514,6 +515,24 @@ def test_what_prints_is_what_prints_in_python(modules: Visit) -> None:
         assert modules.page.evaluate(call, [text, 9]) == printable(printable(text), 9)
 
 
+def test_what_the_view_is_worth(modules: Visit) -> None:
+    call = """async ([state, empty, lost]) => {
+      const { verdict } = await import("/static/status.js");
+      const told = verdict({ status: { state, since: 5, why: "" }, empty }, lost);
+      return [told.state, told.since, told.why];
+    }"""
+    lost = {"since": 7, "why": "w"}
+    for (state, empty, loss), worth in (
+        (("connecting", True, None), ["connecting", 5, ""]),
+        (("connecting", True, lost), ["connecting", 7, "w"]),
+        (("connecting", False, lost), ["stale", 7, "w"]),
+        (("live", True, lost), ["stale", 7, "w"]),
+        (("live", True, None), ["live", 5, ""]),
+        (("connecting", False, None), ["stale", 5, "the server is not there"]),
+    ):
+        assert modules.page.evaluate(call, [state, empty, loss]) == worth
+
+
 def test_the_model(modules: Visit) -> None:
     found = modules.page.evaluate(MODEL)
     assert found == {
@@ -583,4 +602,17 @@ def test_the_stream_is_taken_up_again_by_itself(browser: "Browser") -> None:
             assert 0.75 * usual <= pause <= 1.25 * usual
         lost = "the connection to the dashboard server is lost"
         silent = "the dashboard server is silent"
-        assert found["told"] == ["snapshot", "pulse", silent, *[lost] * 8, "pulse", lost]
+        assert found["said"] == ["snapshot", "pulse", silent, *[lost] * 8, "pulse", lost]
+        # The first word of a connection may take its time, and longer still if that was too short.
+        assert found["first"] == [
+            *[True, 0, True, False],
+            *[True, True, False] * 2,
+            *[True, True, False, False],
+        ]
+        asking = "waiting for the dashboard server to answer"
+        coming = "the dashboard server has answered, and its picture is on the way"
+        assert found["told"] == [
+            *[asking, "the dashboard server does not answer"],
+            *[asking, coming, silent] * 2,
+            *[coming, "snapshot", silent, silent],
+        ]

@@ -58,8 +58,9 @@ function setClock(time) {
 
 const HANDLERS = {
   snapshot(data) {
+    const blind = heard === null ? null : (lost?.since ?? null); // it has lost what it had, if anything
     setClock(data.now);
-    model.snapshot(data, lost?.since ?? null);
+    model.snapshot(data, blind);
     for (const name of model.lanes.keys()) changed.add(name);
     speaker.skip(model.logged);
   },
@@ -90,7 +91,7 @@ function receive(name, data) {
 }
 
 function lose(why) {
-  lost ??= { since: heard ?? now(), why };
+  lost = { since: lost?.since ?? heard ?? now(), why };
   refresh();
 }
 
@@ -157,8 +158,9 @@ function showNothing({ shown: rows, hidden }) {
   const notice = find("nothing");
   notice.hidden = rows > 0;
   if (rows > 0) return;
+  const whom = lost === null && model.registry !== "" ? "registry" : "dashboard server";
   const words = {
-    connecting: "Looking for the registry. The devices appear as soon as it answers.",
+    connecting: `Looking for the ${whom}. The devices appear as soon as it answers.`,
     live: "No devices are present. They appear here as they register.",
     stale: "Nothing is known of any device yet.",
   };

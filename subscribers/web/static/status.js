@@ -13,7 +13,10 @@ const WORDS = { connecting: "Connecting", live: "Live", stale: "Stale" };
  * @param {{since: number, why: string} | null} lost since when there is no word of the server
  */
 export function verdict({ status, empty }, lost) {
-  if (lost !== null) return { state: "stale", since: lost.since, why: lost.why };
+  if (lost !== null) {
+    // What was never there is not out of date.
+    return { ...lost, state: empty && status.state === "connecting" ? "connecting" : "stale" };
+  }
   // A server that was started anew, or is about to end, does not vouch for what is shown here.
   const old = status.state === "closed" || (status.state === "connecting" && !empty);
   return old ? { ...status, state: "stale", why: status.why || "the server is not there" } : status;
