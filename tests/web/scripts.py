@@ -39,6 +39,26 @@ MODEL: Final = """async () => {
   model.stale({ time: 30, why: "w" });
   model.live({ time: 31 });
   found.log = model.log.slice(-2).map(({ kind, time }) => [kind, time]);
+  // A pulse says what a word that was missed, or is late, would have said.
+  const pulse = (state, since) => model.pulse({ status: { state, since, why: "p" } });
+  const gaps = () => model.gaps.slice(2).map(({ start, end }) => [start, end]);
+  model.stale({ time: 40, why: "w" });
+  pulse("connecting", 39);
+  found.pulses = [gaps()];
+  pulse("live", 50);
+  pulse("live", 50);
+  found.pulses.push(gaps());
+  model.live({ time: 45 });
+  model.stale({ time: 60, why: "w" });
+  model.live({ time: 61 });
+  found.pulses.push(gaps());
+  pulse("stale", 70);
+  pulse("stale", 70);
+  found.pulses.push(gaps());
+  pulse("live", 72);
+  model.stale({ time: 70.0001, why: "w" });
+  model.live({ time: 72 });
+  found.pulses.push(gaps(), [model.status.state, model.log.length]);
   model.forget(12 + 6 * 3600 + 1);
   found.kept = model.lanes.get("b").spans.length;
   return found;

@@ -548,6 +548,14 @@ def test_the_model(modules: Visit) -> None:
         "present": 2,
         "knownSince": 5,
         "log": [["stale", 30], ["live", 31]],
+        "pulses": [
+            [[40, None]],
+            [[40, 50]],
+            [[40, 45], [60, 61]],
+            [[40, 45], [60, 61], [70, None]],
+            [[40, 45], [60, 61], [70, 72]],
+            ["live", 16],
+        ],
         "kept": 1,
     }, json.dumps(found, indent=1)
 

@@ -76,7 +76,7 @@ const HANDLERS = {
   stale: (data) => model.stale(data),
   pulse(data) {
     setClock(data.now);
-    model.status = data.status;
+    model.pulse(data);
   },
 };
 

@@ -14,6 +14,8 @@ export const KEEP = 6 * 3600;
 /** Entries of the log that are kept. */
 export const LOGGED = 300;
 
+const SAME = 0.01; // seconds: two accounts of one moment
+
 export class Model {
   constructor() {
     this.registry = "";
@@ -87,19 +89,40 @@ export class Model {
   live({ time }) {
     const gap = this.gaps.at(-1);
     if (gap?.end === null) {
-      gap.end = time;
-      this._note({ kind: "live", time, lasted: time - gap.start });
+      gap.end = Math.max(time, gap.start);
+      this._note({ kind: "live", time, lasted: gap.end - gap.start });
+    } else if (gap?.presumed && time >= gap.start) {
+      // The word on it has come after all, with when it was.
+      gap.end = Math.min(time, gap.end);
+      gap.presumed = false;
     }
     this.status = { state: "live", since: time, why: "" };
   }
 
   /** The view may not be right any longer. */
   stale({ time, why }) {
-    if (this.gaps.at(-1)?.end !== null) {
+    const gap = this.gaps.at(-1);
+    // A pulse may have told of it already, and even of its end.
+    if (gap?.end !== null && !(Math.abs(gap?.start - time) < SAME)) {
       this.gaps.push({ start: time, end: null, why });
       this._note({ kind: "stale", time, why });
     }
     this.status = { state: "stale", since: time, why };
+  }
+
+  /**
+   * Take in what the server says of the view every second. Whoever has missed a word on it learns it
+   * from here, be it late, so that no gap stays open for good.
+   */
+  pulse({ status }) {
+    const { state, since: time, why } = status;
+    const gap = this.gaps.at(-1);
+    if (state === "live" && gap?.end === null) {
+      this.live({ time });
+      gap.presumed = true; // what is on its way still may say that it was earlier
+    }
+    if (state === "stale") this.stale({ time, why });
+    this.status = status;
   }
 
   /** Let go of what ended too long ago. */
