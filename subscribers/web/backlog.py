@@ -41,9 +41,12 @@ def wire_id(cursor: Cursor, mark: str = "") -> str:
 
 
 def read_id(text: str) -> str:
-    """An id in the one way to write it: a browser's own program may have encoded more or less."""
+    """An id in the one way to write it: a browser's own program may have encoded more or less.
+
+    In a URL a plus that was not encoded is a space.
+    """
     numbers, _, epoch = text.strip().partition("/")
-    return f"{numbers}/{quote(unquote_to_bytes(epoch), safe='/')}"
+    return f"{numbers.replace(' ', '+')}/{quote(unquote_to_bytes(epoch), safe='/')}"
 
 
 class Backlog:

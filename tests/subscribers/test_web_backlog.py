@@ -154,6 +154,10 @@ def test_an_id_comes_back_however_it_was_encoded(epoch: str) -> None:
     assert made.find(made.last_id) == 0
 
 
+def test_a_plus_in_a_url_may_have_become_a_space() -> None:
+    assert read_id("42 1-9f3c01aa/e") == "42+1-9f3c01aa/e"
+
+
 def test_the_cursor_of_an_event_is_its_id_where_the_epoch_is_a_plain_one() -> None:
     cursor = Cursor("c6824572-4997-4166-af6f-3606a6ffd902", 42, 7)
     assert wire_id(cursor) == str(cursor)
