@@ -25,10 +25,14 @@ from .feed import MAX_BROWSERS, Feed
 from .frames import is_loopback
 
 MAX_CONNECTIONS: Final = MAX_BROWSERS + 256
-"""Connections that are accepted at a time; one more is closed at once."""
+"""Connections at a time. For one more the quietest of those that want nothing has to go; if all
+want something, the new one."""
+
+SILENCE: Final = 5.0
+"""Seconds in which a peer has to say what it wants."""
 
 PATIENCE: Final = 20.0
-"""Seconds in which a peer has to say what it wants, and to take what it was sent."""
+"""Seconds in which a peer has to take what it was sent, and may be quiet after an answer."""
 
 _INSPECTION: Final = 1.0  # seconds between two looks at a connection
 _END: Final = 1  # seconds in which streams have to end
@@ -218,19 +222,19 @@ def _shown(address: str) -> str:
 class _Connection(H11Protocol):
     """A connection that is given up when its peer says nothing, or takes nothing, for too long."""
 
-    _quiet_since = 0.0
+    quiet_since = 0.0
     _stuck_since: float | None = None
     _inspection: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin."""
         super().connection_made(transport)
-        if len(self.connections) > MAX_CONNECTIONS:
+        self.quiet_since = self.loop.time()
+        if len(self.connections) > MAX_CONNECTIONS and not self._make_room():
             transport.abort()
             return
         # What a peer has not taken by the time that more is to be sent is not to pile up.
         transport.set_write_buffer_limits(high=0)
-        self._quiet_since = self.loop.time()
         self._inspect()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -249,13 +253,33 @@ class _Connection(H11Protocol):
         self._stuck_since = None
         super().resume_writing()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is under way, or the answer."""
+        cycle: RequestResponseCycle | None = self.cycle
+        return self._stuck_since is not None or (cycle is not None and not cycle.response_complete)
+
+    def _make_room(self) -> bool:
+        """Have another one go, if need be; False if there is none that can."""
+        there = [one for one in self.connections if not one.transport.is_closing()]
+        if len(there) <= MAX_CONNECTIONS:
+            return True  # some are about to go
+        others = [one for one in there if isinstance(one, _Connection) and one is not self]
+        idle = [one for one in others if not one.is_busy]
+        if not idle:
+            return False
+        min(idle, key=lambda one: one.quiet_since).transport.abort()
+        return True
+
     def _inspect(self) -> None:
         now = self.loop.time()
         cycle: RequestResponseCycle | None = self.cycle
-        if cycle is not None and not cycle.response_complete:
-            self._quiet_since = now  # it waits for us
-        since = self._quiet_since if self._stuck_since is None else self._stuck_since
-        if now - since > PATIENCE:
+        since, limit = self.quiet_since, SILENCE if cycle is None else PATIENCE
+        if self._stuck_since is not None:
+            since, limit = self._stuck_since, PATIENCE
+        elif self.is_busy:
+            since = self.quiet_since = now  # it waits for us
+        if now - since > limit:
             self.transport.abort()
         else:
             self._inspection = self.loop.call_later(_INSPECTION, self._inspect)

@@ -402,7 +402,7 @@ def test_who_says_nothing_is_cut_off(standing: WebServer, monkeypatch: pytest.Mo
         browser(standing.url) as one,
     ):
         one.next("pulse")
-        monkeypatch.setattr(server, "PATIENCE", 0.2)
+        monkeypatch.setattr(server, "SILENCE", 0.2)
         half.sendall(b"GET / HTTP/1.1\r\nHost: local")
         for end in (silent, half):
             with suppress(ConnectionResetError):
@@ -422,6 +422,22 @@ def test_more_connections_than_are_accepted(
         one.next("pulse")
     monkeypatch.setattr(server, "MAX_CONNECTIONS", 10)
     assert get(standing.url, "/healthz").status == 200
+
+
+def test_those_who_say_nothing_shut_nobody_out(
+    standing: WebServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 8)
+    address = ("127.0.0.1", urlsplit(standing.url).port or 0)
+    with ExitStack() as stack, browser(standing.url) as one:
+        one.next("pulse")
+        silent = [stack.enter_context(socket.create_connection(address, 10)) for _ in range(20)]
+        assert get(standing.url, "/healthz").status == 200
+        with suppress(ConnectionResetError):
+            assert silent[0].recv(1) == b""  # the oldest
+        silent[-1].sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert silent[-1].recv(100).startswith(b"HTTP/1.1 200 ")
+        one.next("pulse")
 
 
 def test_it_ends_at_once_whoever_is_connected(web: WebServer, client: RawClient) -> None:
