@@ -1,6 +1,7 @@
 """The routes of the web page, as an ASGI application; and what holds for every answer."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from typing import Final
 
 from starlette.applications import Starlette
@@ -14,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ...events.logs import get_logger
 from ...events.records import State
-from .feed import MAX_BROWSERS, Feed
+from .feed import MAX_BROWSERS, Feed, Piece, TooSlow, in_time
 from .frames import json_members, names_this_machine, to_json
 from .page import File, read_page
 
@@ -58,7 +59,9 @@ def _routes(feed: Feed, files: dict[str, File]) -> Sequence[BaseRoute]:
         return PlainTextResponse("Not Found", 404) if file is None else _file(request, file)
 
     async def devices(_request: Request) -> Response:
-        return Response(feed.devices_json(), 200, _NOT_KEPT, "application/json")
+        pieces = feed.devices_json()
+        headers = {**_NOT_KEPT, "content-length": str(sum(map(len, pieces)))}
+        return StreamingResponse(_in_turns(pieces), 200, headers, "application/json")
 
     async def events(request: Request) -> Response:
         if feed.full:
@@ -95,6 +98,13 @@ def _file(request: Request, file: File) -> Response:
     if file.etag in (tag.removeprefix("W/") for tag in known):
         return Response(None, 304, headers)
     return Response(file.content, 200, headers, file.media_type)
+
+
+async def _in_turns(pieces: Sequence[Piece]) -> AsyncIterator[Piece]:
+    """One piece at a time, as quickly as the peer takes them: nobody has a copy of its own."""
+    for piece in in_time(pieces):
+        yield piece
+        await asyncio.sleep(0)  # others want to run as well
 
 
 class _Events(StreamingResponse):
@@ -134,6 +144,8 @@ class _Guard:
             app = PlainTextResponse("this is not for other sites' pages\n", 403, _NOT_KEPT)
         try:
             await app(scope, receive, send_guarded)
+        except TooSlow:  # uvicorn cuts what is left unfinished
+            log.debug("somebody was too slow", path=scope["path"])
         except Exception:
             log.exception("a request could not be answered", path=scope["path"])
             if not started:

@@ -7,15 +7,20 @@ what it missed. A browser that comes back before that is done is kept waiting, w
 keeps what it shows.
 
 Nobody has a queue. Each browser has a position in the `Backlog`, and is sent what comes after it
-as quickly as it takes it; one that is so slow that this has been dropped gets a snapshot again. A
-snapshot is made once a second at the most, however many browsers come.
+as quickly as it takes it; one that is so slow that this has been dropped gets a snapshot again.
+
+What is large is shared by all who read it, and is made anew only if something has happened: a
+snapshot once a second at the most, however many browsers come, and an old one is used again, with
+the records after it, while many others are still being read. Whoever takes too long to read one is
+cut off, so that slow readers do not fill the memory.
 """
 
 import asyncio
 import contextlib
 import secrets
 import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
+import weakref
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from typing import Any, Final, TypeAlias
 
 import attrs
@@ -29,7 +34,7 @@ from ...events.sockets import Context
 from ..aio import AsyncWatcher
 from ..timeline import Timeline
 from .backlog import PIECE, Backlog
-from .frames import json_list, json_members, sent_event, status_dict, timeline_dict, to_json
+from .frames import json_list, sent_event, status_dict, timeline_dict, to_json
 
 Piece: TypeAlias = bytes | memoryview
 
@@ -51,13 +56,22 @@ _TURN: Final = 100
 _SNAPSHOT_AGE: Final = 1.0
 """Seconds for which a snapshot may be used again; the records after it are sent with it."""
 
+_SAME_AGE: Final = 600.0
+"""The same while nothing has happened: what ended long ago is to be forgotten some time."""
+
+MAX_SNAPSHOTS: Final = 4
+"""Snapshots that are read at a time, while the backlog knows what came after the last of them."""
+
+LONGEST: Final = 60.0
+"""Seconds in which a snapshot, or a list of the devices, has to be read."""
+
 _CLOSING: Final = b"}\n\n"
 
 _RETRY: Final = b"retry: 1000\n\n"
 """Milliseconds after which a browser reconnects."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class _Snapshot:
     position: int
     name: str | None
@@ -78,11 +92,17 @@ class _Reader:
         after: The id after which it is to go on, until that was looked up.
         position: Where it is in the backlog; None before it has begun.
         pulse_at: When it is sent the next pulse, on the monotonic clock.
+        reads: The snapshot that it is being sent.
     """
 
     after: str | None
     position: int | None = None
     pulse_at: float = 0.0
+    reads: _Snapshot | None = None
+
+
+class TooSlow(Exception):
+    """Somebody takes longer to read something large than it is kept for."""
 
 
 class Feed:
@@ -112,7 +132,9 @@ class Feed:
         self._backlog: Backlog | None = None  # until the past has been read
         self._timeline = Timeline()
         self._devices: dict[str, bytes] = {}
+        self._listed: tuple[int, bytes] = (-1, b"[]")  # after which record, and the devices
         self._snapshot: _Snapshot | None = None
+        self._snapshots: weakref.WeakSet[_Snapshot] = weakref.WeakSet()
         self._news = asyncio.Event()
         self._closed = False
 
@@ -146,9 +168,18 @@ class Feed:
             "now": time.time(),
         }
 
-    def devices_json(self) -> bytes:
+    def devices_json(self) -> Sequence[Piece]:
         """What the view is worth, and the devices present."""
-        return json_members(self.overview(), devices=json_list(self._devices.values()))
+        head = to_json(self.overview()).removesuffix(b"}") + b',"devices":'
+        return _cut_up(head, self._list(), b"}")
+
+    def _list(self) -> bytes:
+        """The devices present, as JSON; the same bytes for all while nothing happens."""
+        if self._backlog is None:  # they are still being read
+            return json_list(self._devices.values())
+        if self._listed[0] != self._backlog.end:
+            self._listed = (self._backlog.end, json_list(self._devices.values()))
+        return self._listed[1]
 
     # --- following ----------------------------------------------------------------------------
 
@@ -267,6 +298,9 @@ class Feed:
 
         Args:
             after: The id of the last record that it has; None to begin with a snapshot.
+
+        Raises:
+            TooSlow: It took too long to read a snapshot.
         """
         yield _RETRY
         reader = _Reader(after)
@@ -276,7 +310,7 @@ class Feed:
         while not self._closed:
             news = self._news
             pieces = self._next(reader)
-            for piece in pieces:
+            for piece in in_time(pieces):
                 yield piece
             if not pieces:
                 await _wait(news, reader.pulse_at)
@@ -285,6 +319,7 @@ class Feed:
 
     def _next(self, reader: "_Reader") -> Sequence[Piece]:
         """What to send to a browser next; nothing if it has all."""
+        reader.reads = None
         backlog = self._backlog
         begun = reader.position is not None
         if time.monotonic() >= reader.pulse_at and (begun or backlog is None):
@@ -296,7 +331,7 @@ class Feed:
             reader.position = backlog.find(reader.after)
         found = None if reader.position is None else backlog.read(reader.position)
         if found is None:  # it is new, or was away for too long, or is too slow
-            snapshot = self._current(backlog)
+            snapshot = reader.reads = self._current(backlog)
             again = begun or reader.after is not None
             reader.after, reader.position = None, snapshot.position
             return self._pieces(snapshot, again=again)
@@ -312,29 +347,35 @@ class Feed:
         return sent_event("pulse", to_json(pulse))
 
     def _current(self, backlog: Backlog) -> _Snapshot:
-        """A snapshot, which may be of a moment ago."""
+        """A snapshot, which may be of a moment ago, or of long ago if nothing has happened."""
         now = time.monotonic()
         snapshot = self._snapshot
-        if (
-            snapshot is None
-            or now - snapshot.made_at > _SNAPSHOT_AGE
-            or snapshot.position < backlog.begin
-        ):
+        if snapshot is None or not self._will_do(snapshot, backlog, now):
             self._timeline.forget(time.time())
             snapshot = self._snapshot = _Snapshot(
                 backlog.end,
                 backlog.last_id,
                 backlog.cursor,
-                json_list(self._devices.values()),
+                self._list(),
                 to_json(timeline_dict(self._timeline)),
                 now,
             )
+            self._snapshots.add(snapshot)
         return snapshot
+
+    def _will_do(self, snapshot: _Snapshot, backlog: Backlog, now: float) -> bool:
+        """Whether a snapshot may be used again."""
+        if snapshot.position < backlog.begin:
+            return False
+        if len(self._snapshots) >= MAX_SNAPSHOTS:
+            return True
+        unchanged = snapshot.position == backlog.end
+        return now - snapshot.made_at <= (_SAME_AGE if unchanged else _SNAPSHOT_AGE)
 
     def _pieces(self, snapshot: _Snapshot, *, again: bool) -> list[Piece]:
         """A snapshot as a server-sent event; all browsers share what is large in it."""
         head = {"again": again} | self.overview() | {"cursor": _text(snapshot.cursor)}
-        parts = (
+        return _cut_up(
             sent_event("snapshot", to_json(head), snapshot.name).removesuffix(_CLOSING),
             b',"devices":',
             snapshot.devices,
@@ -342,11 +383,28 @@ class Feed:
             snapshot.timeline,
             _CLOSING,
         )
-        return [
-            memoryview(part)[start : start + PIECE]
-            for part in parts
-            for start in range(0, len(part), PIECE)
-        ]
+
+
+def in_time(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """Pieces, for as long as they may take.
+
+    Raises:
+        TooSlow: They take longer.
+    """
+    until = time.monotonic() + LONGEST
+    for piece in pieces:
+        if time.monotonic() > until:
+            raise TooSlow
+        yield piece
+
+
+def _cut_up(*parts: bytes) -> list[Piece]:
+    """One after the other, in pieces; nothing is copied."""
+    return [
+        memoryview(part)[start : start + PIECE]
+        for part in parts
+        for start in range(0, len(part), PIECE)
+    ]
 
 
 def _text(cursor: Cursor | None) -> str | None:

@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from importlib import resources
@@ -392,6 +392,30 @@ def test_all_browsers_are_told_and_one_that_takes_nothing_is_cut_off(
         client.register("tcp://b:1")
         for other in others:
             assert other.seqs(1) == [201]
+
+
+def test_who_takes_too_long_is_cut_off(
+    web: WebServer,
+    client: RawClient,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    client.register("tcp://a:1", "cam")
+    wait_until(lambda: get(web.url, "/api/devices").json["devices"])
+
+    def too_long(pieces: Sequence[feed.Piece]) -> Iterator[feed.Piece]:
+        yield pieces[0]
+        raise feed.TooSlow
+
+    with monkeypatch.context() as patch:
+        for module in (app, feed):
+            patch.setattr(module, "in_time", too_long)
+        with pytest.raises(http.client.IncompleteRead):
+            get(web.url, "/api/devices")
+        with browser(web.url) as one, pytest.raises((http.client.IncompleteRead, AssertionError)):
+            one.next()
+    assert get(web.url, "/api/devices").json["devices"]
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_who_says_nothing_is_cut_off(standing: WebServer, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,13 +5,14 @@ import functools
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, aclosing, contextmanager
+from contextlib import AsyncExitStack, ExitStack, aclosing, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 import zmq
 
+from devicewatch.events import State
 from devicewatch.registry import DeviceRegistry, SqliteJournal
 from devicewatch.registry.commands.demo import running
 from devicewatch.subscribers.web import feed
@@ -151,6 +152,58 @@ def test_a_browser_that_is_too_slow_for_the_backlog_gets_a_snapshot(
             following.close()
             async for _ in stream:
                 pass
+        task.cancel()
+        await asyncio.wait([task])
+
+    asyncio.run(main())
+
+
+def test_slow_readers_share_what_they_read(
+    registry: DeviceRegistry,
+    client: RawClient,
+    context: Context,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """However many there are, and however much happens meanwhile; and they do not take for ever."""
+    monkeypatch.setattr(feed, "_SNAPSHOT_AGE", 0.0)
+
+    async def main() -> None:
+        following = feed.Feed(registry.url, context=context)
+        task = asyncio.create_task(following.run())
+        async with asyncio.timeout(PATIENCE), AsyncExitStack() as stack:
+            while following.status.state is not State.LIVE:
+                await asyncio.sleep(0.002)
+
+            async def read() -> tuple[Any, AsyncIterator[feed.Piece]]:
+                """The devices in a snapshot, and whatever is to come."""
+                stream = await stack.enter_async_context(aclosing(following.stream(None)))
+                async for piece in stream:
+                    if bytes(piece) == b',"devices":':
+                        devices = await anext(stream)
+                        assert isinstance(devices, memoryview)
+                        return devices.obj, stream
+                raise AssertionError("it ended")
+
+            unchanged = [(await read())[0] for _ in range(5)]
+            assert len({id(devices) for devices in unchanged}) == 1
+            listed = following.devices_json()[1]
+            assert isinstance(listed, memoryview)
+            assert listed.obj is unchanged[0]
+            changed = []
+            for seq in range(2, 21, 2):
+                await asyncio.to_thread(flap, client, 1)
+                while following.cursor is None or following.cursor.seq < seq:
+                    await asyncio.sleep(0.002)
+                changed.append(await read())
+            assert len({id(devices) for devices, _ in changed}) < feed.MAX_SNAPSHOTS
+            with monkeypatch.context() as patch:
+                patch.setattr(feed, "LONGEST", -1.0)
+                with pytest.raises(feed.TooSlow):
+                    list(feed.in_time([b"a piece"]))
+            stream = changed[-1][1]  # it has an old one, and is told of the rest
+            async for piece in stream:
+                if b"id: 20/" in bytes(piece):
+                    break
         task.cancel()
         await asyncio.wait([task])
 
