@@ -116,10 +116,15 @@ class Timeline:
         spans = self._lanes.get(name, ())
         return sum(span.end is not None and span.end > after for span in spans)
 
-    def forget(self, now: float) -> None:
-        """Let go of what ended too long ago. `now` is in seconds since 1970."""
+    def forget(self, now: float, ahead: float = 0.0) -> None:
+        """Let go of what ended too long ago.
+
+        Args:
+            now: The watcher's time, in seconds since 1970.
+            ahead: By how many seconds the registry's clock is ahead of it.
+        """
         horizon = now - self._keep
-        while self._ended and self._ended[0][1] < horizon:
+        while self._ended and self._ended[0][1] < horizon + ahead:
             self._drop_oldest()
         while self._gaps and (end := self._gaps[0].end) is not None and end < horizon:
             self._gaps.popleft()

@@ -12,9 +12,10 @@ from typing import Any, Final, assert_never
 
 import attrs
 
-from ...events.protocol import MAX_ADDR, MAX_NAME, Origin
+from ...events.protocol import MAX_ADDR, MAX_NAME
 from ...events.records import Added, Device, Live, Record, Removed, Stale
 from ...events.text import printable
+from ..skew import Skew
 from ..timeline import Span, Timeline
 from .strip import Blind
 
@@ -25,9 +26,6 @@ MAX_LEFT: Final = 1_000
 
 MAX_BLIND: Final = 100
 """Times of which nobody knows that are kept."""
-
-SKEW: Final = 2.0
-"""Seconds by which the registry's clock must differ from ours to be taken for another time."""
 
 _LONGEST_METADATA: Final = 1_000
 """Characters of metadata in a table's row; the details have all of it."""
@@ -88,18 +86,22 @@ class Board:
     Attributes:
         version: Rises with every change of what there is to show.
         kinds: How many devices of each type are present, by the type's name, printable.
-        ahead: How far the registry's clock is ahead of ours, in seconds, as far as is known.
     """
 
     def __init__(self) -> None:
         self.version = 0
         self.kinds: Counter[str] = Counter()
-        self.ahead = 0.0
+        self._skew = Skew()
         self._timeline = Timeline()
         self._present: dict[str, Row] = {}
         self._left: dict[str, Row] = {}  # whoever left last is the last
         self._blind_since: float | None = -math.inf  # None while the view is live
         self._blind: deque[tuple[float, float]] = deque(maxlen=MAX_BLIND)
+
+    @property
+    def ahead(self) -> float:
+        """How far the registry's clock is ahead of ours, in seconds, as far as is known."""
+        return self._skew.ahead
 
     @property
     def present(self) -> int:
@@ -149,12 +151,11 @@ class Board:
         """Take in what a watcher has yielded."""
         self.version += 1
         self._timeline.add(record)
+        self._skew.add(record, now)
         match record:
             case Added():
-                self._reckon(record, now)
                 self._enter(Row.of(record.device))
             case Removed():
-                self._reckon(record, now)
                 self._leave(record)
             case Live():
                 self._see_again(record)
@@ -166,7 +167,7 @@ class Board:
 
     def forget(self, now: float) -> None:
         """Let go of what is too old to be shown."""
-        self._timeline.forget(now + self.ahead)
+        self._timeline.forget(now, self.ahead)
         horizon = now + self.ahead - KEEP_LEFT
         for name, row in list(self._left.items()):  # whoever left first is the first
             if self.left <= MAX_LEFT and row.left is not None and row.left.time >= horizon:
@@ -199,15 +200,3 @@ class Board:
         since, self._blind_since = self._blind_since, None
         if since == -math.inf or (live.resynced and since is not None):
             self._blind.append((since, live.time))
-
-    def _reckon(self, event: Added | Removed, now: float) -> None:
-        """Find out what time it is at the registry, from an event that has just happened there.
-
-        Many a machine in a lab has no clock of its own. What is caught up with tells of the past,
-        but nothing tells of the future.
-        """
-        lead = event.time - now
-        if lead > max(self.ahead, SKEW) or (
-            self._blind_since is None and event.origin is Origin.LIVE
-        ):
-            self.ahead = lead if abs(lead) > SKEW else 0.0

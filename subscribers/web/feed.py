@@ -32,6 +32,7 @@ from ...events.protocol import DEFAULT_HISTORY
 from ...events.records import Added, Cursor, Live, Record, Removed, Stale, State, Status
 from ...events.sockets import Context
 from ..aio import AsyncWatcher
+from ..skew import Skew
 from ..timeline import Timeline
 from .backlog import PIECE, Backlog
 from .frames import json_list, sent_event, status_dict, timeline_dict, to_json
@@ -131,6 +132,7 @@ class Feed:
         self._watcher = self._watch(None)
         self._backlog: Backlog | None = None  # until the past has been read
         self._timeline = Timeline()
+        self._skew = Skew()
         self._devices: dict[str, bytes] = {}
         self._listed: tuple[int, bytes] = (-1, b"[]")  # after which record, and the devices
         self._snapshot: _Snapshot | None = None
@@ -166,6 +168,7 @@ class Feed:
             "status": status_dict(self.status),
             "cursor": _text(self.cursor),
             "now": time.time(),
+            "ahead": self._skew.ahead,
         }
 
     def devices_json(self) -> Sequence[Piece]:
@@ -245,6 +248,9 @@ class Feed:
         present = self._watcher.devices
         self._devices = {name: to_json(device_dict(device)) for name, device in present.items()}
         self._timeline = Timeline(present.values())
+        self._skew = Skew(live=not past)
+        for device in present.values():
+            self._skew.witness(device.registered_at, time.time())
         backlog = Backlog(since, life=secrets.token_hex(4))
         if not past:
             self._timeline.known_since = time.time()
@@ -273,6 +279,7 @@ class Feed:
             else:
                 self._devices[name] = to_json(device_dict(device))
         self._timeline.add(record)
+        self._skew.add(record, time.time())
         data = record_dict(record)
         cursor = None if isinstance(record, Stale) else record.cursor
         backlog.add(data["event"], cursor, to_json(data))
@@ -341,6 +348,7 @@ class Feed:
     def _pulse(self) -> bytes:
         pulse = {
             "now": time.time(),
+            "ahead": self._skew.ahead,
             "status": status_dict(self.status),
             "cursor": _text(self.cursor),
         }
@@ -351,7 +359,7 @@ class Feed:
         now = time.monotonic()
         snapshot = self._snapshot
         if snapshot is None or not self._will_do(snapshot, backlog, now):
-            self._timeline.forget(time.time())
+            self._timeline.forget(time.time(), self._skew.ahead)
             snapshot = self._snapshot = _Snapshot(
                 backlog.end,
                 backlog.last_id,

@@ -103,6 +103,12 @@ def test_what_ended_long_ago_is_forgotten() -> None:
     timeline.forget(now=155.0)
     assert set(timeline.lanes) == {"kept", "there"}
     assert list(timeline.gaps) == [Gap(40.0, "y")]
+    timeline.add(Live(60.0, Cursor("e", 0)))
+    timeline.forget(now=1_159.0, ahead=-1_000.0)  # gaps are on our clock, spans on the registry's
+    assert set(timeline.lanes) == {"kept", "there"}
+    assert not timeline.gaps
+    timeline.forget(now=160.0, ahead=1.0)
+    assert set(timeline.lanes) == {"there"}
 
 
 def test_too_much_to_keep_is_the_oldest() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from importlib import resources
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -121,7 +122,8 @@ def test_a_stream_begins_with_a_snapshot_and_goes_on(web: WebServer, client: Raw
         assert removed.data["origin"] == "live"
         assert removed.id == removed.data["cursor"]
         pulse = one.next("pulse")
-        assert set(pulse.data) == {"now", "status", "cursor"}
+        assert set(pulse.data) == {"now", "ahead", "status", "cursor"}
+        assert pulse.data["ahead"] == 0
         assert pulse.data["cursor"] == removed.id
         assert pulse.data["status"]["state"] == "live"
         assert pulse.id is None
@@ -160,6 +162,32 @@ def test_what_was_before_the_history_is_not_known(context: Context) -> None:
     ends = [span["end"] for lane in timeline["lanes"] for span in lane["spans"] if span["end"]]
     assert len(ends) == 15, "30 events: every other one is a device that leaves"
     assert timeline["known_since"] == min(ends)
+
+
+@pytest.mark.parametrize("ahead", [-1_200.0, 1_200.0])
+def test_the_registry_s_clock_may_be_another(
+    context: Context,
+    registry: DeviceRegistry,
+    client: RawClient,
+    monkeypatch: pytest.MonkeyPatch,
+    ahead: float,
+) -> None:
+    ours = SimpleNamespace(monotonic=time.monotonic, time=lambda: time.time() - ahead)
+    monkeypatch.setattr(feed, "time", ours)
+    before = client.register("tcp://a:1", "before")["uuid"]
+    client.ask("UNREGISTER", {"uuid": before})
+    with WebServer(registry.url, port=0, context=context) as web:
+        wait_until(lambda: get(web.url, "/healthz").status == 200)
+        # What is past lies in the future only if clocks differ.
+        assert get(web.url, "/api/devices").json["ahead"] == pytest.approx(max(ahead, 0), abs=60)
+        with browser(web.url) as one:
+            one.next("snapshot")
+            uuid = client.register("tcp://a:2", "cam")["uuid"]
+            client.ask("UNREGISTER", {"uuid": uuid})
+            one.events(2)
+            assert one.next("pulse").data["ahead"] == pytest.approx(ahead, abs=60)
+        with browser(web.url) as one:
+            assert one.next("snapshot").data["ahead"] == pytest.approx(ahead, abs=60)
 
 
 def test_health(context: Context) -> None:

@@ -12,7 +12,7 @@ MODEL: Final = """async () => {
     time, reason: "expired", origin: "live", device: device(name, revision),
   });
   const snapshot = (devices, now) => ({
-    registry: "r", cursor: "1/e", now, devices,
+    registry: "r", cursor: "1/e", now, ahead: 0, devices,
     status: { state: "live", since: 0, why: "" },
     timeline: {
       gaps: [],
@@ -40,7 +40,7 @@ MODEL: Final = """async () => {
   model.live({ time: 31 });
   found.log = model.log.slice(-2).map(({ kind, time }) => [kind, time]);
   // A pulse says what a word that was missed, or is late, would have said.
-  const pulse = (state, since) => model.pulse({ status: { state, since, why: "p" } });
+  const pulse = (state, since) => model.pulse({ ahead: 0, status: { state, since, why: "p" } });
   const gaps = () => model.gaps.slice(2).map(({ start, end }) => [start, end]);
   model.stale({ time: 40, why: "w" });
   pulse("connecting", 39);
@@ -61,6 +61,41 @@ MODEL: Final = """async () => {
   found.pulses.push(gaps(), [model.status.state, model.log.length]);
   model.forget(12 + 6 * 3600 + 1);
   found.kept = model.lanes.get("b").spans.length;
+  return found;
+}"""
+
+SKEW: Final = """async (ahead) => {
+  const [{ Model }, { select }, { Scale, bars }, { words }] = await Promise.all(
+    ["model", "select", "scale", "detail"].map((name) => import(`/static/${name}.js`)),
+  );
+  const now = 1e9;
+  const status = { state: "live", since: now - 100, why: "" };
+  const told = { registry: "r", cursor: "1/e", now, ahead: 0, status };
+  const model = new Model();
+  model.snapshot({ ...told, devices: [], timeline: { lanes: [], gaps: [] } });
+  const device = {
+    name: "cam", device_type: "t", addr: "x", revision: 1, registered_at: now + ahead, metadata: {},
+  };
+  model.added({ device, time: now + ahead, origin: "live" });
+  model.removed({ device, time: now + ahead + 50, reason: "expired", origin: "live" });
+  model.pulse({ now: now + 51, ahead, status });
+  model.forget(now + 51);
+  const scale = new Scale(now + 60, 600, 600, ahead);
+  const choice = { query: "", column: "name", descending: false, departed: true };
+  const { shown, joins, leaves } = select(model.lanes, { ...choice, from: scale.from + ahead });
+  const { spans } = model.lanes.get("cam");
+  const span = words(spans[0], { now: now + 60, seen: now + 60, ahead });
+  const found = {
+    shown, joins, leaves: leaves.expired, span,
+    bars: bars(spans, scale).map(({ x, width, end }) => [x, width, end]),
+    moments: model.log.map((entry) => model.moment(entry) - now),
+  };
+  // Whoever left while the page saw nothing left by the registry's clock, too.
+  model.added({ device: { ...device, name: "b" }, time: now + ahead, origin: "live" });
+  model.snapshot({ ...told, ahead, devices: [], timeline: { lanes: [], gaps: [] } }, now + 70);
+  found.lost = model.lanes.get("b").spans[0].end - ahead - now;
+  model.forget(now + 50 + 6 * 3600 + 1);
+  found.kept = [...model.lanes.keys()];
   return found;
 }"""
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from importlib import resources
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import pytest
@@ -16,13 +17,14 @@ import zmq
 from devicewatch.events.text import printable
 from devicewatch.registry import DeviceRegistry, register_device, unregister_device
 from devicewatch.registry.journal import MemoryJournal
+from devicewatch.subscribers.web import feed
 from devicewatch.subscribers.web.server import WebServer
 from tests.conftest import TICK
 from tests.support.chromium import Visit, chromium, visit
 from tests.support.contrast import contrasts
 from tests.support.hostile import HOSTILE, REPLIES, SHOWN, error, lying_registry, registry_of_old
 from tests.support.live import free_port, raw_client
-from tests.web.scripts import MODEL, STREAM
+from tests.web.scripts import MODEL, SKEW, STREAM
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -243,6 +245,28 @@ def test_a_server_that_turns_the_page_away_is_asked_again(
         assert len(asked) == 2
         assert look.texts("#log li p") == ["+ a joined"]  # it has lost nothing: it had nothing
         look.excused = ("Failed to load resource: ",)  # the browser's own words
+
+
+@pytest.mark.parametrize("ahead", [-1_200.0, 1_200.0])
+def test_a_registry_s_clock_may_be_another(
+    browser: "Browser", registry: DeviceRegistry, monkeypatch: pytest.MonkeyPatch, ahead: float
+) -> None:
+    ours = SimpleNamespace(monotonic=time.monotonic, time=lambda: time.time() - ahead)
+    monkeypatch.setattr(feed, "time", ours)
+    with page_of(browser, registry.url) as look:
+        register(registry.url, "here")
+        register(registry.url, "silent", alive_timeout=0.1)
+        look.until_shown("silent", gone=True)
+        look.until("document.querySelector('tr.gone .for').textContent.startsWith('left ')")
+        assert re.match(r"left \d s ago", look.texts("tr.gone .for")[0])
+        look.until_shown("here")
+        assert re.match(r"\d+ s", look.texts("tr.device .for")[0])
+        assert look.texts("#joins") == ["2"]
+        assert look.texts("#leaves") == ["1"]
+        shown = look.page.evaluate(
+            "Date.parse(document.querySelector('#log time').dateTime) / 1000"
+        )
+        assert abs(shown - ours.time()) < 60
 
 
 # --- how much of it -------------------------------------------------------------------------------
@@ -558,6 +582,22 @@ def test_the_model(modules: Visit) -> None:
         ],
         "kept": 1,
     }, json.dumps(found, indent=1)
+
+
+@pytest.mark.parametrize("ahead", [0, -1_200, 1_200, -1e9, 1e9])
+def test_a_registry_with_another_clock(modules: Visit, ahead: float) -> None:
+    found = modules.page.evaluate(SKEW, ahead)
+    span = found.pop("span")
+    assert found == {
+        "shown": 1,
+        "joins": 1,
+        "leaves": 1,
+        "bars": [[540, 50, 590]],
+        "moments": [0, 50],
+        "lost": 70,
+        "kept": ["b"],
+    }
+    assert span == modules.page.evaluate(SKEW, 0)["span"]
 
 
 def test_the_scale(modules: Visit) -> None:

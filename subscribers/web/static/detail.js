@@ -7,13 +7,13 @@ import { clock, duration, element, printable } from "./text.js";
 const SPANS = 20; // of the latest
 
 /** A row to put below the device's own. */
-export function detail(lane, { now, seen }) {
+export function detail(lane, view) {
   const row = element("tr", "detail");
   row.setAttribute("role", "row");
   const cell = element("td");
   cell.setAttribute("role", "cell");
   cell.colSpan = 6;
-  cell.append(facts(lane), history(lane, now, seen));
+  cell.append(facts(lane), history(lane, view));
   row.append(cell);
   return row;
 }
@@ -37,14 +37,17 @@ function facts({ device, present }) {
   return list;
 }
 
-function history({ spans }, now, seen) {
+function history({ spans }, view) {
   const list = element("ol");
-  for (const span of spans.slice(-SPANS).reverse()) list.append(element("li", "", words(span, now, seen)));
+  for (const span of spans.slice(-SPANS).reverse()) list.append(element("li", "", words(span, view)));
   return list;
 }
 
 /** A span in words: "12:01:03 – 12:04:05 (3 min 2 s): expired". */
-export function words({ start, end, reason, exact }, now, seen) {
+export function words(span, { now, seen, ahead }) {
+  const { reason, exact } = span;
+  const start = span.start - ahead;
+  const end = span.end === null ? null : span.end - ahead;
   const lasted = duration(Math.max(0, (end ?? seen) - start));
   if (end === null) return `since ${clock(start, { now })} (${lasted}): present`;
   const about = exact ? "" : "about ";

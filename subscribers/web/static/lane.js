@@ -32,7 +32,7 @@ export function paintLane(canvas, { spans, gaps, scale, marks, colours, seen }) 
   pen.fillStyle = colours.grid;
   for (const time of marks) pen.fillRect(Math.round(scale.x(time)), 0, 1, HEIGHT);
   for (const bar of bars(spans, scale)) {
-    paintBar(pen, bar, colours, scale.x(knownUntil(bar.span, gaps, seen)));
+    paintBar(pen, bar, colours, scale.x(knownUntil(bar.span, gaps, seen, scale.ahead)));
   }
   paintGaps(pen, gaps, scale, colours, HEIGHT);
 }
@@ -72,8 +72,9 @@ function prepare(canvas, width) {
 }
 
 /** Until when it is known that a device was there: not in a gap at the end of which it was gone. */
-function knownUntil({ start, end, exact }, gaps, seen) {
-  if (end === null) return seen;
+function knownUntil(span, gaps, seen, ahead) {
+  if (span.end === null) return seen;
+  const [start, end, exact] = [span.start - ahead, span.end - ahead, span.exact];
   const blind = gaps.find((gap) => gap.start > start && (gap.end ?? Infinity) >= end - 1);
   return exact || blind === undefined ? end : Math.min(end, blind.start);
 }

@@ -10,11 +10,14 @@ export class Log {
   constructor(list) {
     this._list = list;
     this._items = new Map(); // by number
+    this._ahead = 0;
   }
 
   /** Show the latest of a model's entries. */
-  show(entries, now) {
-    const latest = entries.slice(-SHOWN);
+  show(model, now) {
+    const latest = model.log.slice(-SHOWN);
+    if (this._ahead !== model.ahead) this._clear(); // all of it was at another time
+    this._ahead = model.ahead;
     const numbers = new Set(latest.map(({ number }) => number));
     for (const [number, item] of this._items) {
       if (numbers.has(number)) continue;
@@ -23,21 +26,26 @@ export class Log {
     }
     for (const entry of latest) {
       if (this._items.has(entry.number)) continue;
-      const item = this._item(entry, now);
+      const item = this._item(entry, model.moment(entry), now);
       this._items.set(entry.number, item);
       this._list.prepend(item);
     }
     this._list.classList.toggle("empty", latest.length === 0);
   }
 
-  _item(entry, now) {
+  _clear() {
+    for (const item of this._items.values()) item.remove();
+    this._items.clear();
+  }
+
+  _item(entry, time, now) {
     const item = element("li", entry.kind);
-    const time = element("time", "", clock(entry.time, { now }));
-    const moment = new Date(entry.time * 1000);
-    if (!Number.isNaN(moment.getTime())) time.dateTime = moment.toISOString();
+    const shown = element("time", "", clock(time, { now }));
+    const moment = new Date(time * 1000);
+    if (!Number.isNaN(moment.getTime())) shown.dateTime = moment.toISOString();
     const text = element("p");
     text.append(...PHRASES[entry.kind](entry));
-    item.append(time, text);
+    item.append(shown, text);
     return item;
   }
 }

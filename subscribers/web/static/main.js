@@ -77,6 +77,7 @@ const HANDLERS = {
   pulse(data) {
     setClock(data.now);
     model.pulse(data);
+    model.forget(now()); // now that it is known what time it is at the registry
   },
 };
 
@@ -99,15 +100,15 @@ function lose(why) {
 function look() {
   const range = controls.choices.range;
   const [, label] = RANGES.find(([seconds]) => seconds === range);
-  const scale = new Scale(now(), range, find("axis").clientWidth);
+  const scale = new Scale(now(), range, find("axis").clientWidth, model.ahead);
   const worth = verdict(model, lost);
   const stale = worth.state !== "live" && model.gaps.at(-1)?.end !== null;
   const open = stale ? [{ start: worth.since, end: null }] : [];
   const seen = worth.state === "live" ? scale.to : Math.min(worth.since, scale.to);
   const { step, times: marks } = ticks(scale);
-  const unknown = { start: -Infinity, end: model.knownSince };
+  const unknown = { start: -Infinity, end: model.knownSince - model.ahead };
   const gaps = model.empty ? open : [unknown, ...model.gaps, ...open];
-  return { now: scale.to, label, scale, worth, seen, gaps, step, marks, colours };
+  return { now: scale.to, ahead: model.ahead, label, scale, worth, seen, gaps, step, marks, colours };
 }
 
 /** Show what is new, soon. */
@@ -122,13 +123,12 @@ function refresh() {
 function draw() {
   due = false;
   shown = performance.now();
-  model.forget(now());
   showWorth();
   const view = look();
-  const selection = select(model.lanes, { ...controls.choices, from: view.scale.from });
+  const selection = select(model.lanes, { ...controls.choices, from: view.scale.from + model.ahead });
   table.show(selection.groups, view, { changed, joined });
   [changed, joined] = [new Set(), new Set()];
-  log.show(model.log, view.now);
+  log.show(model, view.now);
   speaker.hear(model.log);
   controls.show(selection, { empty: model.empty });
   showCounts(selection, view);

@@ -1,6 +1,7 @@
 /**
  * What the page knows: who is present, who was when, and what that is worth. Pure: no page, no
- * clock, no network. Times are seconds since 1970.
+ * clock, no network. Times are seconds since 1970: those of spans and events on the registry's clock,
+ * those of gaps and of the status on the server's. `ahead` is how far the one is ahead of the other.
  *
  * A lane is the spans of one name, oldest first; only its last one may still go on. A device that
  * left stays in its lane, for as long as the timeline goes back.
@@ -20,6 +21,7 @@ export class Model {
   constructor() {
     this.registry = "";
     this.status = { state: "connecting", since: 0, why: "" };
+    this.ahead = 0;
     this.lanes = new Map(); // name -> { name, device, present, spans, type }
     this.gaps = []; // { start, end, why }
     this.knownSince = Infinity; // who left before is not known
@@ -44,6 +46,7 @@ export class Model {
     const gaps = this.registry === data.registry ? this.gaps : [];
     this.registry = data.registry;
     this.status = data.status;
+    this.ahead = data.ahead;
     if (data.cursor === null && before.size > 0) {
       // The server has not found the registry yet, which says nothing about the devices. It sends
       // another picture when it has.
@@ -57,7 +60,7 @@ export class Model {
       this.lanes.set(name, { name, device, present: false, spans: [...spans] });
     }
     for (const device of data.devices) this._enter(device);
-    for (const lane of before.values()) this._remember(lane, lost ?? data.now);
+    for (const lane of before.values()) this._remember(lane, (lost ?? data.now) + this.ahead);
     this.gaps = merged(gaps, data.timeline.gaps);
     const knownSince = data.timeline.known_since ?? data.now;
     this.knownSince = before.size > 0 ? Math.min(this.knownSince, knownSince) : knownSince;
@@ -114,7 +117,7 @@ export class Model {
    * Take in what the server says of the view every second. Whoever has missed a word on it learns it
    * from here, be it late, so that no gap stays open for good.
    */
-  pulse({ status }) {
+  pulse({ status, ahead }) {
     const { state, since: time, why } = status;
     const gap = this.gaps.at(-1);
     if (state === "live" && gap?.end === null) {
@@ -123,13 +126,20 @@ export class Model {
     }
     if (state === "stale") this.stale({ time, why });
     this.status = status;
+    this.ahead = ahead;
   }
 
-  /** Let go of what ended too long ago. */
+  /** When an entry of the log was, on the server's clock. */
+  moment({ kind, time }) {
+    return kind === "added" || kind === "removed" ? time - this.ahead : time;
+  }
+
+  /** Let go of what ended too long ago. `now` is on the server's clock. */
   forget(now) {
     const horizon = now - KEEP;
+    const there = horizon + this.ahead;
     for (const [name, lane] of this.lanes) {
-      const kept = lane.spans.findIndex((span) => span.end === null || span.end >= horizon);
+      const kept = lane.spans.findIndex((span) => span.end === null || span.end >= there);
       if (kept > 0) lane.spans.splice(0, kept);
       if (kept < 0) this.lanes.delete(name);
     }
@@ -198,7 +208,7 @@ export class Model {
       entries.push({ kind: "stale", time: start, why });
       if (end !== null) entries.push({ kind: "live", time: end, lasted: end - start });
     }
-    entries.sort((one, other) => one.time - other.time);
+    entries.sort((one, other) => this.moment(one) - this.moment(other));
     this.log = [];
     for (const entry of entries.slice(-LOGGED)) this._note(entry);
   }

@@ -67,13 +67,14 @@ export class Row {
   /** Take in that time has passed. */
   tick(view) {
     const { start, end } = this.lane.spans.at(-1);
+    const [now, seen] = [view.now + view.ahead, view.seen + view.ahead]; // on the registry's clock
     say(
       this._for,
       this.lane.present
-        ? duration(Math.max(0, view.seen - start))
-        : view.now - end < 1
+        ? duration(Math.max(0, seen - start))
+        : now - end < 1
           ? "has just left"
-          : `left ${duration(view.now - end)} ago`,
+          : `left ${duration(now - end)} ago`,
     );
     if (this.visible) paintLane(this.canvas, { ...view, spans: this.lane.spans });
     const words = this._summary(view);

@@ -10,11 +10,16 @@ export const RANGES = [
 ];
 
 const STEPS = [10, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200];
+const NOISE = 3; // seconds
 const ROOM = 64; // pixels that the label of a tick takes, with some air
 
-/** A stretch of time that ends now, on a strip `width` pixels wide. */
+/**
+ * A stretch of time that ends now, on a strip `width` pixels wide. Spans are on a clock that is `ahead`
+ * seconds ahead of the strip's.
+ */
 export class Scale {
-  constructor(now, range, width) {
+  constructor(now, range, width, ahead = 0) {
+    this.ahead = ahead;
     this.to = now;
     this.from = now - range;
     this.width = width;
@@ -52,9 +57,11 @@ export function ticks(scale) {
 export function bars(spans, scale) {
   const found = [];
   for (const span of spans) {
-    if ((span.end ?? Infinity) < scale.from || span.start > scale.to) continue;
-    const x = Math.round(scale.x(span.start));
-    const end = Math.round(scale.x(span.end ?? scale.to));
+    const [from, to] = [span.start - scale.ahead, span.end === null ? Infinity : span.end - scale.ahead];
+    // What has just begun may seem to begin in a moment: clocks are known to within seconds.
+    if (to < scale.from || from > scale.to + NOISE) continue;
+    const x = Math.round(scale.x(from));
+    const end = Math.round(scale.x(to));
     const bar = { x, width: Math.max(2, end - x), end: span.end === null ? null : end, span };
     const last = found.at(-1);
     if (last !== undefined && last.x >= x) found.pop();

@@ -146,7 +146,7 @@ export class Table {
     const span = onLane ? spanAt(row.lane.spans, this._view.scale, x) : undefined;
     this._tip.hidden = span === undefined;
     if (span === undefined) return;
-    say(this._tip, words(span, this._view.now, this._view.seen));
+    say(this._tip, words(span, this._view));
     const left = Math.min(clientX + 12, document.documentElement.clientWidth - this._tip.offsetWidth - 8);
     this._tip.style.transform = `translate(${Math.max(8, left)}px, ${clientY + 16}px)`;
   }
