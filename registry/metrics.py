@@ -19,6 +19,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 import zmq
 
 from ..events.extras import extra
+from ..events.hosts import is_loopback, names_this_machine
 from ..events.logs import get_logger
 from ..events.protocol import PROTOCOL_VERSION, Topic
 from ..events.text import printable
@@ -94,6 +95,10 @@ class MetricsServer:
     threads of its own, so that a loop which is stuck does not take it along. A process that is
     stopped as a whole answers nothing: whoever asks has to give up after a while.
 
+    At a loopback address it answers only those who ask for `localhost` or for such an address, so
+    that a page from elsewhere, in a browser on this machine, cannot read along. Elsewhere it
+    answers to any name, as whoever scrapes it may know it under any.
+
     Args:
         registry: Whose, before or after its `start`.
         port: TCP port; 0 picks a free one.
@@ -112,6 +117,7 @@ class MetricsServer:
         self._metrics: Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]] = make_wsgi_app(
             collectors
         )
+        self._is_local = bind == "localhost" or is_loopback(bind)
         self._endpoint = HttpEndpoint(self._serve, bind, port)
 
     @property
@@ -142,6 +148,8 @@ class MetricsServer:
         return [] if is_head else [body]
 
     def _answer(self, environ: WSGIEnvironment) -> "_Answer":
+        if self._is_local and not names_this_machine(environ.get("HTTP_HOST", "localhost")):
+            return _text("421 Misdirected Request", "this is for this machine only: ask localhost")
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             status, headers, body = _text("405 Method Not Allowed", "GET or HEAD")
             return status, [*headers, ("Allow", "GET, HEAD")], body

@@ -27,9 +27,17 @@ from .signals import Signals
     type=click.IntRange(0, 65_535),
     help="TCP port; 0 picks a free one.",
 )
+@click.option(
+    "--allow-host",
+    "allowed",
+    multiple=True,
+    metavar="NAME",
+    help="With --host beyond this machine: a name under which browsers may ask for it, beside its "
+    "addresses and its own name. May be repeated.",
+)
 @registry_option
 @key_option
-def web(host: str, port: int, url: str, key: Key | None) -> None:
+def web(host: str, port: int, allowed: tuple[str, ...], url: str, key: Key | None) -> None:
     """Show the devices on a web page, live, until Ctrl-C.
 
     It waits for a registry that is not there, and says so. See docs/web.md for the JSON beside the
@@ -37,7 +45,7 @@ def web(host: str, port: int, url: str, key: Key | None) -> None:
     """
     with extra("web"):
         from ...subscribers.web.server import WebServer
-    server = WebServer(url, host=host, port=port, key=key)
+    server = WebServer(url, host=host, port=port, allowed_hosts=allowed, key=key)
     with Signals() as signals, server:
         click.echo(printable(f"devicewatch web page ready at {server.url} (registry {url})"))
         sys.stdout.flush()

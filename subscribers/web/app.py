@@ -1,7 +1,7 @@
 """The routes of the web page, as an ASGI application; and what holds for every answer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Final
 
 from starlette.applications import Starlette
@@ -13,10 +13,11 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ...events.hosts import names_one_of, names_this_machine
 from ...events.logs import get_logger
 from ...events.records import State
 from .feed import MAX_BROWSERS, Feed, Piece, TooSlow, in_time
-from .frames import json_members, names_this_machine, to_json
+from .frames import json_members, to_json
 from .page import File, read_page
 
 HEADERS: Final = {
@@ -38,16 +39,17 @@ _LONGEST_ID: Final = 2_000
 log = get_logger(__name__)
 
 
-def create_app(feed: Feed, *, local: bool = True) -> ASGIApp:
+def create_app(feed: Feed, *, hosts: Collection[str] | None = None) -> ASGIApp:
     """The page, the events and the rest.
 
     Args:
         feed: Where everything comes from; somebody has to run it.
-        local: Whether to serve only those who ask for this machine under its own name.
+        hosts: The names, in lower case, under which it is served to those who ask for it, beside
+            `localhost` and any address; None serves this machine alone.
     """
     app = Starlette(routes=_routes(feed, read_page()))
     app.router.redirect_slashes = False
-    return _Guard(app, local=local)
+    return _Guard(app, hosts)
 
 
 def _routes(feed: Feed, files: dict[str, File]) -> Sequence[BaseRoute]:
@@ -122,9 +124,9 @@ class _Events(StreamingResponse):
 class _Guard:
     """Around everything: who is served, and the headers of every answer, errors included."""
 
-    def __init__(self, app: ASGIApp, *, local: bool) -> None:
+    def __init__(self, app: ASGIApp, hosts: Collection[str] | None) -> None:
         self._app = app
-        self._local = local
+        self._hosts = hosts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
@@ -138,8 +140,8 @@ class _Guard:
             await send(message)
 
         app = self._app
-        if self._local and not names_this_machine(_header(scope, b"host")):
-            app = PlainTextResponse("there is no page of this name here\n", 421, _NOT_KEPT)
+        if (refusal := self._refusal(_header(scope, b"host"))) is not None:
+            app = PlainTextResponse(refusal, 421, _NOT_KEPT)
         elif scope["path"].startswith("/api/") and _header(scope, _SITE) == "cross-site":
             app = PlainTextResponse("this is not for other sites' pages\n", 403, _NOT_KEPT)
         try:
@@ -151,6 +153,19 @@ class _Guard:
             if not started:
                 failed = PlainTextResponse("Internal Server Error", 500, _NOT_KEPT)
                 await failed(scope, receive, send_guarded)
+
+    def _refusal(self, host: str) -> str | None:
+        """Why nothing is served under a name; None if it is."""
+        if self._hosts is None:
+            if names_this_machine(host):
+                return None
+            return "there is no page of this name here: it is served to this machine only\n"
+        if names_one_of(host, self._hosts):
+            return None
+        return (
+            "there is no page of this name here; if it is to be served under this name as well, "
+            "start it with --allow-host NAME\n"
+        )
 
 
 def _header(scope: Scope, wanted: bytes) -> str:

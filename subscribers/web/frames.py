@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable
-from ipaddress import ip_address
 from typing import Any
 
 from ...events.records import Status
@@ -76,27 +75,3 @@ def json_members(members: dict[str, object], **ready: bytes) -> bytes:
     """
     more = (b',"%b":%b' % (name.encode(), value) for name, value in ready.items())
     return to_json(members)[:-1] + b"".join(more) + b"}"
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address is this machine's own, which nobody else can reach."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def names_this_machine(host: str) -> bool:
-    """Whether a `Host` header is one that a browser on this machine sends.
-
-    A page from elsewhere can have its own name point here ("DNS rebinding"), and then read
-    everything as if it came from there; but its name is what the header says.
-    """
-    name, colon, port = host.strip().lower().rpartition(":")
-    if not colon or port.endswith("]"):
-        name, port = host.strip().lower(), "80"
-    if not (port.isascii() and port.isdigit()):
-        return False
-    if name.startswith("[") and name.endswith("]"):
-        return is_loopback(name[1:-1])
-    return name == "localhost" or (":" not in name and is_loopback(name))

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import socket
 import threading
+from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import Final, Self
 
@@ -16,13 +17,13 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from ...events.errors import BindError
+from ...events.hosts import is_loopback
 from ...events.keys import Key
 from ...events.logs import get_logger
 from ...events.sockets import Context
 from ...events.text import printable
 from .app import create_app
 from .feed import MAX_BROWSERS, Feed
-from .frames import is_loopback
 
 MAX_CONNECTIONS: Final = MAX_BROWSERS + 256
 """Connections at a time. For one more the quietest of those that want nothing has to go; if all
@@ -48,6 +49,8 @@ class WebServer:
         host: Address or name of the interface to listen at; "*" for all of them. At a loopback
             address it serves only those who ask for `localhost`, or for such an address.
         port: TCP port; 0 picks a free one.
+        allowed_hosts: Names under which browsers may ask for it where it listens beyond this
+            machine, beside addresses, `localhost`, and this machine's own name, also with `.local`.
         key: This program's, and the registry's; None for a registry without keys.
         context: ZeroMQ context (a plain one) to open sockets in; None is pyzmq's global one.
 
@@ -62,6 +65,7 @@ class WebServer:
         *,
         host: str = "127.0.0.1",
         port: int = 8080,
+        allowed_hosts: Iterable[str] = (),
         key: Key | None = None,
         context: Context | None = None,
     ) -> None:
@@ -70,6 +74,7 @@ class WebServer:
         self._registry = registry
         self._host = host
         self._port = port
+        self._allowed = {name.strip().lower().removesuffix(".") for name in allowed_hosts}
         self._key = key
         self._context = context
         self._ready = threading.Event()
@@ -95,9 +100,10 @@ class WebServer:
             listener = listen(self._host, self._port)
             address, port = listener.getsockname()[:2]
             local = is_loopback(address)
+            hosts = None if local else self._allowed | _own_names()
             self.url = f"http://{_shown(address)}:{port}/"
             self._thread = threading.Thread(
-                target=self._run, args=(listener, local), name="devicewatch-web", daemon=True
+                target=self._run, args=(listener, hosts), name="devicewatch-web", daemon=True
             )
             self._thread.start()
         self._ready.wait()
@@ -135,20 +141,20 @@ class WebServer:
 
     # --- in the thread ------------------------------------------------------------------------
 
-    def _run(self, listener: socket.socket, local: bool) -> None:
+    def _run(self, listener: socket.socket, hosts: set[str] | None) -> None:
         try:
-            asyncio.run(self._serve(listener, local=local))
+            asyncio.run(self._serve(listener, hosts))
         except Exception as error:  # noqa: BLE001 (for whoever started it)
             self.error = error
         finally:
             listener.close()
             self._ready.set()
 
-    async def _serve(self, listener: socket.socket, *, local: bool) -> None:
+    async def _serve(self, listener: socket.socket, hosts: set[str] | None) -> None:
         feed = Feed(self._registry, key=self._key, context=self._context)
         server = uvicorn.Server(
             uvicorn.Config(
-                create_app(feed, local=local),
+                create_app(feed, hosts=hosts),
                 http=_Connection,
                 ws="none",
                 loop="asyncio",
@@ -209,6 +215,13 @@ def _bind(host: str, port: int) -> socket.socket:
         raise BindError(
             number, f"cannot serve a page at {printable(host, 200)}, port {port}: {why}"
         ) from None
+
+
+def _own_names() -> set[str]:
+    """What this machine calls itself, and is called in its network."""
+    name = socket.gethostname().lower()
+    short = name.partition(".")[0]
+    return {name, short, f"{short}.local"}
 
 
 def _shown(address: str) -> str:

@@ -339,6 +339,19 @@ def test_what_is_served_and_what_is_not(server: MetricsServer) -> None:
     assert ask(server, "/metrics", "POST")[0] == 405
 
 
+def test_on_this_machine_only_who_asks_for_it_is_served(registry: DeviceRegistry) -> None:
+    """A page from elsewhere may have its own name point here, and read along."""
+    for bind in ("127.0.0.1", "localhost"):
+        with MetricsServer(registry, 0, bind) as server:
+            for path in ("/metrics", "/healthz"):
+                for host in ("localhost", f"127.0.0.1:{server.port}", "[::1]"):
+                    assert ask(server, path, Host=host)[0] == 200
+                for host in ("evil.example", "", "localhost.evil.example:80"):
+                    assert ask(server, path, Host=host)[0] == 421
+    with MetricsServer(registry, 0, "*") as server:
+        assert ask(server, "/metrics", Host="controller.lab.example")[0] == 200
+
+
 def test_the_format_is_the_one_that_is_asked_for(server: MetricsServer) -> None:
     _, text = ask(server, "/metrics", Accept="application/openmetrics-text; version=1.0.0")
     assert text.endswith("# EOF\n")

@@ -345,12 +345,23 @@ def test_the_pages_of_others_are_not_served(standing: WebServer) -> None:
     assert get(standing.url, "/api/devices", Sec_Fetch_Site="same-origin").status == 200
 
 
-def test_beyond_this_machine_any_name_will_do_and_a_warning_is_logged(
+def test_beyond_this_machine_its_own_names_will_do_and_a_warning_is_logged(
     registry: DeviceRegistry, context: Context, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with WebServer(registry.url, host="*", port=0, context=context) as web:
+    own = socket.gethostname()
+    with WebServer(
+        registry.url, host="*", port=0, allowed_hosts=["Lab.example."], context=context
+    ) as web:
         port = urlsplit(web.url).port
-        assert get(f"http://127.0.0.1:{port}/", "/", Host="controller").status == 200
+        url = f"http://127.0.0.1:{port}/"
+        local = f"{own.partition('.')[0]}.local"
+        for host in (own, local, f"{own}:{port}", "localhost", "10.0.0.1", "[::2]", "lab.example"):
+            assert get(url, "/", Host=host).status == 200, host
+        for host in ("evil.example", "", "x.lab.example"):
+            answer = get(url, "/api/devices", Host=host)
+            assert answer.status == 421
+            assert b"--allow-host NAME" in answer.body
+            assert answer.headers.items() >= app.HEADERS.items()
     assert "whoever can reach this machine sees the page" in caplog.text
 
 

@@ -7,6 +7,7 @@ import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import zmq
@@ -81,6 +82,15 @@ def test_with_a_viewer_s_key_it_is_let_in(tmp_path: Path, context: Context) -> N
         key = site.let_in("viewer", Role.VIEWER)
         with WebServer(site.registry.url, port=0, key=key, context=context) as web:
             wait_until(lambda: get(web.url, "/healthz").status == 200)
+
+
+def test_names_are_allowed(registry: DeviceRegistry) -> None:
+    allowed = ("--allow-host", "lab.example", "--allow-host", "other.example")
+    command = ("web", "--port", "0", "--host", "0.0.0.0", "--registry", registry.url)
+    with running(*command, *allowed) as web:
+        port = urlsplit(web.next_line(2 * PATIENCE).split()[5]).port
+        for host, status in (("lab.example", 200), ("other.example", 200), ("evil.example", 421)):
+            assert get(f"http://127.0.0.1:{port}/", "/", Host=host).status == status
 
 
 @pytest.mark.parametrize("library", ["starlette", "uvicorn"])
