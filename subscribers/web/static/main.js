@@ -49,6 +49,8 @@ function now() {
   return performance.now() / 1000 + clockOffset;
 }
 
+const began = now();
+
 function setClock(time) {
   const offset = time - performance.now() / 1000;
   // What a message took on its way makes no clock jump.
@@ -76,6 +78,7 @@ const HANDLERS = {
   stale: (data) => model.stale(data),
   pulse(data) {
     setClock(data.now);
+    if (data.ahead !== model.ahead) for (const name of model.lanes.keys()) changed.add(name);
     model.pulse(data);
     model.forget(now()); // now that it is known what time it is at the registry
   },
@@ -92,7 +95,7 @@ function receive(name, data) {
 }
 
 function lose(why) {
-  lost = { since: lost?.since ?? heard ?? now(), why };
+  lost = { since: lost?.since ?? heard ?? began, why };
   refresh();
 }
 
@@ -158,9 +161,11 @@ function showNothing({ shown: rows, hidden }) {
   const notice = find("nothing");
   notice.hidden = rows > 0;
   if (rows > 0) return;
-  const whom = lost === null && model.registry !== "" ? "registry" : "dashboard server";
   const words = {
-    connecting: `Looking for the ${whom}. The devices appear as soon as it answers.`,
+    connecting:
+      lost === null && model.registry !== ""
+        ? "Looking for the registry. The devices appear as soon as it answers."
+        : "Waiting for the dashboard server. The devices appear as soon as it has sent them.",
     live: "No devices are present. They appear here as they register.",
     stale: "Nothing is known of any device yet.",
   };
