@@ -7,6 +7,7 @@ say nothing, or not take what it is sent: uvicorn itself would wait for ever.
 
 import asyncio
 import contextlib
+import errno
 import socket
 import threading
 from collections.abc import Iterable
@@ -210,8 +211,10 @@ def _bind(host: str, port: int) -> socket.socket:
         family, *_, address = found[0]
         return socket.create_server(address[:2], family=family)
     except (OSError, OverflowError, UnicodeError) as error:
-        why = getattr(error, "strerror", None) or str(error)
         number = getattr(error, "errno", None) or 0
+        why = getattr(error, "strerror", None) or str(error)
+        if number == errno.EADDRINUSE:
+            why = "it is in use: choose another port, or 0"
         raise BindError(
             number, f"cannot serve a page at {printable(host, 200)}, port {port}: {why}"
         ) from None
