@@ -536,7 +536,7 @@ def test_it_ends_though_somebody_takes_nothing(web: WebServer, client: RawClient
 def test_a_port_in_use_and_an_address_of_others(standing: WebServer) -> None:
     port = urlsplit(standing.url).port
     assert port is not None
-    with pytest.raises(BindError, match=f"port {port}: Address already in use"):
+    with pytest.raises(BindError, match=f"port {port}: it is in use"):
         WebServer(URL, port=port).start()
     with pytest.raises(BindError, match=r"no\.such\.host\.invalid"):
         WebServer(URL, host="no.such.host.invalid", port=0).start()

@@ -25,11 +25,11 @@ from tests.support.live import PATIENCE, wait_until
 Context = zmq.Context[zmq.Socket[bytes]]
 
 
-def test_it_says_where_it_is_and_ends_promptly_with_browsers_connected(
-    registry: DeviceRegistry,
-) -> None:
+def test_it_says_where_it_is_and_ends_promptly_with_browsers_connected() -> None:
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    with ExitStack() as stack:  # all at once, as it takes a while to start them
+    # Of usual ticks: on a busy machine a view of quick ones is stale for a moment, and logs it.
+    registry = DeviceRegistry(addr="127.0.0.1", port="0", events_port="0")
+    with registry, ExitStack() as stack:  # all at once, as it takes a while to start them
         started = [
             stack.enter_context(running("web", "--port", "0", "--registry", registry.url))
             for _ in numbers
@@ -65,7 +65,7 @@ def test_a_registry_that_does_not_let_it_in_is_one_clear_line(tmp_path: Path) ->
 def test_what_makes_no_sense_is_one_clear_line(registry: DeviceRegistry) -> None:
     port = registry.url.rpartition(":")[2]
     for arguments, code, words in (
-        (["--port", port], 1, f"port {port}: Address already in use"),
+        (["--port", port], 1, f"port {port}: it is in use"),
         (["--host", "no.such.host.invalid"], 1, "no.such.host.invalid"),
         (["--registry", "controller"], 1, "looks like tcp://127.0.0.1:5555"),
         (["--port", "65536"], 2, "--port"),
