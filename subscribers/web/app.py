@@ -16,9 +16,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ...events.hosts import names_one_of, names_this_machine
 from ...events.logs import get_logger
 from ...events.records import State
-from .feed import MAX_BROWSERS, Feed, Piece, TooSlow, in_time
+from .feed import MAX_BROWSERS, Feed
 from .frames import json_members, to_json
 from .page import File, read_page
+from .snapshots import Piece, TooSlow, in_time
 
 HEADERS: Final = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "

@@ -7,21 +7,16 @@ what it missed. A browser that comes back before that is done is kept waiting, w
 keeps what it shows.
 
 Nobody has a queue. Each browser has a position in the `Backlog`, and is sent what comes after it
-as quickly as it takes it; one that is so slow that this has been dropped gets a snapshot again.
-
-What is large is shared by all who read it, and is made anew only if something has happened: a
-snapshot once a second at the most, however many browsers come, and an old one is used again, with
-the records after it, while many others are still being read. Whoever takes too long to read one is
-cut off, so that slow readers do not fill the memory.
+as quickly as it takes it; one that is so slow that this has been dropped gets a snapshot again
+(see `snapshots`).
 """
 
 import asyncio
 import contextlib
 import secrets
 import time
-import weakref
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
-from typing import Any, Final, TypeAlias
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from typing import Any, Final
 
 import attrs
 
@@ -34,10 +29,9 @@ from ...events.sockets import Context
 from ..aio import AsyncWatcher
 from ..skew import Skew
 from ..timeline import Timeline
-from .backlog import PIECE, Backlog
+from .backlog import Backlog
 from .frames import json_list, sent_event, status_dict, timeline_dict, to_json
-
-Piece: TypeAlias = bytes | memoryview
+from .snapshots import NOTHING, Piece, Snapshot, Snapshots, cut_up, in_time
 
 MAX_BROWSERS: Final = 256
 """Streams that are served at a time."""
@@ -54,35 +48,8 @@ _PACE: Final = 0.05
 _TURN: Final = 100
 """Records to take in before others have their turn."""
 
-_SNAPSHOT_AGE: Final = 1.0
-"""Seconds for which a snapshot may be used again; the records after it are sent with it."""
-
-_SAME_AGE: Final = 600.0
-"""The same while nothing has happened: what ended long ago is to be forgotten some time."""
-
-MAX_SNAPSHOTS: Final = 4
-"""Snapshots that are read at a time, while the backlog knows what came after the last of them."""
-
-LONGEST: Final = 60.0
-"""Seconds in which a snapshot, or a list of the devices, has to be read."""
-
-_CLOSING: Final = b"}\n\n"
-
 _RETRY: Final = b"retry: 1000\n\n"
 """Milliseconds after which a browser reconnects."""
-
-
-@attrs.frozen(eq=False)
-class _Snapshot:
-    position: int
-    name: str | None
-    cursor: Cursor | None
-    devices: bytes
-    timeline: bytes
-    made_at: float
-
-
-_NOTHING: Final = _Snapshot(0, None, None, b"[]", b'{"lanes":[],"gaps":[],"known_since":null}', 0.0)
 
 
 @attrs.define
@@ -99,11 +66,7 @@ class _Reader:
     after: str | None
     position: int | None = None
     pulse_at: float = 0.0
-    reads: _Snapshot | None = None
-
-
-class TooSlow(Exception):
-    """Somebody takes longer to read something large than it is kept for."""
+    reads: Snapshot | None = None
 
 
 class Feed:
@@ -135,8 +98,7 @@ class Feed:
         self._skew = Skew()
         self._devices: dict[str, bytes] = {}
         self._listed: tuple[int, bytes] = (-1, b"[]")  # after which record, and the devices
-        self._snapshot: _Snapshot | None = None
-        self._snapshots: weakref.WeakSet[_Snapshot] = weakref.WeakSet()
+        self._snapshots = Snapshots()
         self._news = asyncio.Event()
         self._closed = False
 
@@ -174,7 +136,7 @@ class Feed:
     def devices_json(self) -> Sequence[Piece]:
         """What the view is worth, and the devices present."""
         head = to_json(self.overview()).removesuffix(b"}") + b',"devices":'
-        return _cut_up(head, self._list(), b"}")
+        return cut_up(head, self._list(), b"}")
 
     def _list(self) -> bytes:
         """The devices present, as JSON; the same bytes for all while nothing happens."""
@@ -312,7 +274,7 @@ class Feed:
         yield _RETRY
         reader = _Reader(after)
         if after is None and self._backlog is None:  # nobody knows for how long
-            for piece in self._pieces(_NOTHING, again=False):
+            for piece in self._pieces(NOTHING, again=False):
                 yield piece
         while not self._closed:
             news = self._news
@@ -338,7 +300,8 @@ class Feed:
             reader.position = backlog.find(reader.after)
         found = None if reader.position is None else backlog.read(reader.position)
         if found is None:  # it is new, or was away for too long, or is too slow
-            snapshot = reader.reads = self._current(backlog)
+            now = time.monotonic()
+            snapshot = reader.reads = self._snapshots.current(backlog, self._make_snapshot, now)
             again = begun or reader.after is not None
             reader.after, reader.position = None, snapshot.position
             return self._pieces(snapshot, again=again)
@@ -354,65 +317,21 @@ class Feed:
         }
         return sent_event("pulse", to_json(pulse))
 
-    def _current(self, backlog: Backlog) -> _Snapshot:
-        """A snapshot, which may be of a moment ago, or of long ago if nothing has happened."""
-        now = time.monotonic()
-        snapshot = self._snapshot
-        if snapshot is None or not self._will_do(snapshot, backlog, now):
-            self._timeline.forget(time.time(), self._skew.ahead)
-            snapshot = self._snapshot = _Snapshot(
-                backlog.end,
-                backlog.last_id,
-                backlog.cursor,
-                self._list(),
-                to_json(timeline_dict(self._timeline)),
-                now,
-            )
-            self._snapshots.add(snapshot)
-        return snapshot
-
-    def _will_do(self, snapshot: _Snapshot, backlog: Backlog, now: float) -> bool:
-        """Whether a snapshot may be used again."""
-        if snapshot.position < backlog.begin:
-            return False
-        if len(self._snapshots) >= MAX_SNAPSHOTS:
-            return True
-        unchanged = snapshot.position == backlog.end
-        return now - snapshot.made_at <= (_SAME_AGE if unchanged else _SNAPSHOT_AGE)
-
-    def _pieces(self, snapshot: _Snapshot, *, again: bool) -> list[Piece]:
-        """A snapshot as a server-sent event; all browsers share what is large in it."""
-        head = {"again": again} | self.overview() | {"cursor": _text(snapshot.cursor)}
-        return _cut_up(
-            sent_event("snapshot", to_json(head), snapshot.name).removesuffix(_CLOSING),
-            b',"devices":',
-            snapshot.devices,
-            b',"timeline":',
-            snapshot.timeline,
-            _CLOSING,
+    def _make_snapshot(self, backlog: Backlog, now: float) -> Snapshot:
+        self._timeline.forget(time.time(), self._skew.ahead)
+        return Snapshot(
+            backlog.end,
+            backlog.last_id,
+            backlog.cursor,
+            self._list(),
+            to_json(timeline_dict(self._timeline)),
+            now,
         )
 
-
-def in_time(pieces: Iterable[Piece]) -> Iterator[Piece]:
-    """Pieces, for as long as they may take.
-
-    Raises:
-        TooSlow: They take longer.
-    """
-    until = time.monotonic() + LONGEST
-    for piece in pieces:
-        if time.monotonic() > until:
-            raise TooSlow
-        yield piece
-
-
-def _cut_up(*parts: bytes) -> list[Piece]:
-    """One after the other, in pieces; nothing is copied."""
-    return [
-        memoryview(part)[start : start + PIECE]
-        for part in parts
-        for start in range(0, len(part), PIECE)
-    ]
+    def _pieces(self, snapshot: Snapshot, *, again: bool) -> list[Piece]:
+        """A snapshot as a server-sent event; all browsers share what is large in it."""
+        head = {"again": again} | self.overview() | {"cursor": _text(snapshot.cursor)}
+        return snapshot.pieces(to_json(head))
 
 
 def _text(cursor: Cursor | None) -> str | None:

@@ -19,7 +19,7 @@ import zmq
 
 from devicewatch.events.errors import AddressError, BindError, RegistryUnreachable
 from devicewatch.registry import DeviceRegistry
-from devicewatch.subscribers.web import app, feed, server
+from devicewatch.subscribers.web import app, feed, server, snapshots
 from devicewatch.subscribers.web.server import WebServer
 from tests.support.browser import Answer, browser, get, names
 from tests.support.hostile import EPOCH, HOSTILE, REPLIES, lying_registry
@@ -442,9 +442,9 @@ def test_who_takes_too_long_is_cut_off(
     client.register("tcp://a:1", "cam")
     wait_until(lambda: get(web.url, "/api/devices").json["devices"])
 
-    def too_long(pieces: Sequence[feed.Piece]) -> Iterator[feed.Piece]:
+    def too_long(pieces: Sequence[snapshots.Piece]) -> Iterator[snapshots.Piece]:
         yield pieces[0]
-        raise feed.TooSlow
+        raise snapshots.TooSlow
 
     with monkeypatch.context() as patch:
         for module in (app, feed):

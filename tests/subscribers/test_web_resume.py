@@ -15,7 +15,7 @@ import zmq
 from devicewatch.events import State
 from devicewatch.registry import DeviceRegistry, SqliteJournal
 from devicewatch.registry.commands.demo import running
-from devicewatch.subscribers.web import feed
+from devicewatch.subscribers.web import feed, snapshots
 from devicewatch.subscribers.web.backlog import Backlog
 from devicewatch.subscribers.web.server import WebServer
 from tests.support.browser import browser, get, names
@@ -133,7 +133,7 @@ def test_a_browser_that_is_too_slow_for_the_backlog_gets_a_snapshot(
         following = feed.Feed(registry.url, context=context)
         task = asyncio.create_task(following.run())
 
-        async def until(kind: bytes, stream: AsyncIterator[feed.Piece]) -> bytes:
+        async def until(kind: bytes, stream: AsyncIterator[snapshots.Piece]) -> bytes:
             async for piece in stream:
                 if (found := bytes(piece)).startswith(b"event: " + kind):
                     return found
@@ -165,7 +165,7 @@ def test_slow_readers_share_what_they_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """However many there are, and however much happens meanwhile; and they do not take for ever."""
-    monkeypatch.setattr(feed, "_SNAPSHOT_AGE", 0.0)
+    monkeypatch.setattr(snapshots, "_AGE", 0.0)
 
     async def main() -> None:
         following = feed.Feed(registry.url, context=context)
@@ -174,7 +174,7 @@ def test_slow_readers_share_what_they_read(
             while following.status.state is not State.LIVE:
                 await asyncio.sleep(0.002)
 
-            async def read() -> tuple[Any, AsyncIterator[feed.Piece]]:
+            async def read() -> tuple[Any, AsyncIterator[snapshots.Piece]]:
                 """The devices in a snapshot, and whatever is to come."""
                 stream = await stack.enter_async_context(aclosing(following.stream(None)))
                 async for piece in stream:
@@ -195,11 +195,11 @@ def test_slow_readers_share_what_they_read(
                 while following.cursor is None or following.cursor.seq < seq:
                     await asyncio.sleep(0.002)
                 changed.append(await read())
-            assert len({id(devices) for devices, _ in changed}) < feed.MAX_SNAPSHOTS
+            assert len({id(devices) for devices, _ in changed}) < snapshots.MAX_SNAPSHOTS
             with monkeypatch.context() as patch:
-                patch.setattr(feed, "LONGEST", -1.0)
-                with pytest.raises(feed.TooSlow):
-                    list(feed.in_time([b"a piece"]))
+                patch.setattr(snapshots, "LONGEST", -1.0)
+                with pytest.raises(snapshots.TooSlow):
+                    list(snapshots.in_time([b"a piece"]))
             stream = changed[-1][1]  # it has an old one, and is told of the rest
             async for piece in stream:
                 if b"id: 20/" in bytes(piece):
@@ -226,7 +226,7 @@ def new_registry(port: str, **more: object) -> DeviceRegistry:
 def test_a_registry_that_goes_away_and_comes_back_anew(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(feed, "_SNAPSHOT_AGE", 0.0)
+    monkeypatch.setattr(snapshots, "_AGE", 0.0)
     port = free_port()
     with WebServer(f"tcp://127.0.0.1:{port}", port=0, context=context) as web:
         with browser(web.url) as one:
