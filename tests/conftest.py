@@ -20,7 +20,7 @@ settings.register_profile(
 settings.load_profile("devicewatch")
 
 
-UNCOVERED = ("benchmarks", "faults", "fuzz", "proxy", "promises", "security")
+UNCOVERED = ("benchmarks", "faults", "fuzz", "promises", "proxy", "qt", "security", "web")
 """Folders of tests that take all parts together: measuring what they cover would take long. The
 coverage that must be whole is that of tests which are after something in particular."""
 
