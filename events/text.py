@@ -12,6 +12,7 @@ no width, other kinds of space, halves of characters, private use, and what Unic
 assigned.
 """
 
+import time
 import unicodedata
 from typing import Final
 
@@ -83,6 +84,19 @@ def duration(seconds: float) -> str:
         if seconds >= size:
             return f"{int(seconds // size)} {unit}"
     return "now"
+
+
+def clock(seconds: float) -> str:
+    """The time of day, where we are, of a time in seconds since 1970: `"13:05:00"`."""
+    return local_time("%H:%M:%S", seconds, "??:??:??")
+
+
+def local_time(form: str, seconds: float, otherwise: str) -> str:
+    """A time in seconds since 1970, as `time.strftime` writes it; `otherwise` if it is none."""
+    try:
+        return time.strftime(form, time.localtime(seconds))
+    except (OverflowError, ValueError, OSError):  # no time that there will ever be
+        return otherwise
 
 
 def _escape(character: str) -> str:

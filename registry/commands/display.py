@@ -18,7 +18,7 @@ from ...events.logs import harmless_traceback
 from ...events.messages import InfoReply
 from ...events.protocol import MAX_ADDR, MAX_NAME, Origin
 from ...events.records import Added, Device, Event
-from ...events.text import LONGEST_MESSAGE, duration, printable
+from ...events.text import LONGEST_MESSAGE, clock, duration, printable
 from ..presence import PresenceState, PresenceStatus
 
 _PIPE_WIDTH = 10_000
@@ -113,7 +113,7 @@ def print_event(event: Event) -> None:
     if event.origin is not Origin.LIVE:
         notes.append("was there" if event.origin is Origin.SNAPSHOT else "found on resync")
     line = Text.assemble(
-        (_clock(event.time), "dim"),
+        (clock(event.time), "dim"),
         (" + " if added else " - ", "bold green" if added else "bold red"),
         (f"{printable(device.name, MAX_NAME):<20} ", "cyan"),
         f"{printable(device.device_type, MAX_NAME):<12} {printable(device.addr, MAX_ADDR)}",
@@ -121,13 +121,6 @@ def print_event(event: Event) -> None:
     )
     Console(highlight=False, soft_wrap=True).print(line)
     sys.stdout.flush()
-
-
-def _clock(seconds: float) -> str:
-    try:
-        return time.strftime("%H:%M:%S", time.localtime(seconds))
-    except (OverflowError, ValueError, OSError):  # no time that there will ever be
-        return "??:??:??"
 
 
 def configure_logs(level: int = logging.WARNING) -> None:

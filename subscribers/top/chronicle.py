@@ -5,8 +5,8 @@ from typing import Final, assert_never
 
 from ...events.protocol import MAX_ADDR, MAX_NAME, Origin, Reason
 from ...events.records import Added, Device, Live, Record, Removed, Stale
-from ...events.text import LONGEST_MESSAGE, duration, printable
-from .lines import Line, Tone, clock, fit
+from ...events.text import LONGEST_MESSAGE, clock, duration, printable
+from .lines import Line, Tone, fit
 
 MAX_LINES: Final = 1_000
 """Lines that are kept."""

@@ -5,10 +5,11 @@ a line is markup: square brackets are square brackets.
 """
 
 import enum
-import time
 from typing import Final, TypeAlias
 
 from rich.cells import cell_len, set_cell_size
+
+from ...events.text import local_time
 
 ELLIPSIS: Final = "\N{HORIZONTAL ELLIPSIS}"
 
@@ -64,18 +65,6 @@ def fit_line(line: Line, width: int) -> Line:
     return (*parts, (" " * width, Tone.PLAIN)) if width else tuple(parts)
 
 
-def clock(seconds: float) -> str:
-    """The time of day."""
-    return _time("%H:%M:%S", seconds, "??:??:??")
-
-
 def moment(seconds: float) -> str:
     """Date and time."""
-    return _time("%Y-%m-%d %H:%M:%S", seconds, "at no time that there is")
-
-
-def _time(form: str, seconds: float, otherwise: str) -> str:
-    try:
-        return time.strftime(form, time.localtime(seconds))
-    except (OverflowError, ValueError, OSError):  # no time that there will ever be
-        return otherwise
+    return local_time("%Y-%m-%d %H:%M:%S", seconds, "at no time that there is")

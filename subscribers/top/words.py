@@ -6,11 +6,11 @@ from typing import Final, assert_never
 from rich.cells import cell_len
 
 from ...events.records import State, Status
-from ...events.text import LONGEST_MESSAGE, duration, printable
+from ...events.text import LONGEST_MESSAGE, clock, duration, printable
 from ..timeline import Span
 from .board import Board, Row
 from .columns import departure
-from .lines import Line, Part, Tone, clock, fit, fit_line, moment
+from .lines import Line, Part, Tone, fit, fit_line, moment
 from .strip import AWAY, BLOCKS, DOUBTFUL, MINUTES, UNSEEN, strip
 
 LONGEST_HISTORY: Final = 200

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from devicewatch.subscribers.top.lines import Tone, clock, fit, fit_line, moment, plain, width_of
+from devicewatch.events.text import clock
+from devicewatch.subscribers.top.lines import Tone, fit, fit_line, moment, plain, width_of
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,9 @@ import pytest
 
 from devicewatch.events import Origin, Reason, Status
 from devicewatch.events.records import State
+from devicewatch.events.text import clock
 from devicewatch.subscribers.top.board import Board, Row
-from devicewatch.subscribers.top.lines import clock, plain, width_of
+from devicewatch.subscribers.top.lines import plain, width_of
 from devicewatch.subscribers.top.words import (
     LONGEST_HISTORY,
     details,
