@@ -9,10 +9,12 @@ is `MessageError`.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache, reduce
+from operator import or_
 from typing import Any, Final, TypeVar
 
 import attrs
-from msgspec import DecodeError, Raw
+from msgspec import DecodeError, Raw, defstruct
 from msgspec.json import Decoder, Encoder
 
 from . import messages, records
@@ -68,6 +70,15 @@ class _EventsPayload:
 
 
 _envelopes: Final = Decoder(_Envelope)
+_whole_requests: Final[Decoder[Any]] = Decoder(
+    reduce(  # an envelope for each, so that it is read together with what is in it
+        or_,
+        (
+            defstruct(record.__name__, [("payload", record)], tag_field="event", tag=name.value)
+            for record, name in _REQUESTS.items()
+        ),
+    )
+)
 _bodies: Final = Decoder(_Body)
 _requests: Final[dict[str, Decoder[Any]]] = {
     name: Decoder(record) for record, name in _REQUESTS.items()
@@ -123,6 +134,21 @@ def decode_request(frames: Sequence[bytes]) -> messages.Request:
             ErrorCode.TOO_LARGE,
             f"the request has {len(frames[0])} bytes; {MAX_REQUEST_BYTES} is the most",
         )
+    try:
+        (frame,) = frames
+        request: messages.Request = _whole_requests.decode(str(frame, "utf-8")).payload
+    except (ValueError, RecursionError):  # of msgspec's and of UTF-8's errors, too
+        request = _request_in_steps(frames)
+    if type(request) is messages.Register and not _prints(request):
+        _check_text(request)
+    return request
+
+
+def _request_in_steps(frames: Sequence[bytes]) -> messages.Request:
+    """First the envelope, then the request: tells what is wrong, and which request it was.
+
+    Also of one by a name that is not known.
+    """
     envelope = _open(frames)
     decoder = _requests.get(envelope.event)
     if decoder is None:
@@ -130,8 +156,6 @@ def decode_request(frames: Sequence[bytes]) -> messages.Request:
     request: messages.Request = _decode(
         decoder, envelope.payload, ErrorCode.INVALID, envelope.event
     )
-    if type(request) is messages.Register and not _prints(request):
-        _check_text(request)
     return request
 
 
@@ -174,6 +198,8 @@ def _texts(request: messages.Register) -> Iterator[tuple[str, object]]:
 def encode_reply(reply: messages.Reply) -> bytes:
     """The one frame that carries a reply."""
     payload: object = reply
+    if type(reply) is messages.Ack:
+        return _ack(reply.req_event, reply.success)
     if type(reply) is messages.EventsReply:
         payload = {
             "epoch": reply.epoch,
@@ -181,6 +207,12 @@ def encode_reply(reply: messages.Reply) -> bytes:
             "events": [_body(event) for event in reply.events],
         }
     return _encode({"event": _REPLIES[type(reply)], "payload": payload})
+
+
+@lru_cache(8)  # there are four that a registry gives
+def _ack(req_event: str, success: bool) -> bytes:
+    ack = messages.Ack(req_event, success)
+    return _encode({"event": ReplyName.ACK, "payload": ack})
 
 
 def decode_reply(frames: Sequence[bytes]) -> messages.Reply:

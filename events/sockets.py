@@ -6,6 +6,7 @@ both need it, and neither may import the other.
 
 import math
 import socket as _socket
+from collections.abc import Callable
 from typing import Final, Self, TypeAlias
 
 import zmq
@@ -110,6 +111,14 @@ def connect(socket: Socket, url: str) -> None:
         raise
     except (zmq.ZMQError, TypeError, ValueError) as error:
         raise _address_error(url, str(error)) from None
+
+
+def plain_send(socket: Socket) -> Callable[..., object]:
+    """A socket's `send(frame, flags=0)`, without what pyzmq's has for sockets of other kinds.
+
+    That is written in Python, and takes longer than to send a small frame.
+    """
+    return super(zmq.Socket, socket).send
 
 
 def poll_timeout(seconds: float) -> int:

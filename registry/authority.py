@@ -18,8 +18,8 @@ from ..events.keys import fingerprint
 from ..events.messages import CheckAlive, ErrorReply, Register, Request, UnknownRequest, Unregister
 from ..events.protocol import ErrorCode, RequestName, Role
 from ..events.text import printable
-from .journal import Registration
 from .limits import Limits, Rates
+from .registrations import Holder
 from .security import Grant, Grants
 
 _UNCOUNTED: Final = (CheckAlive, Unregister)
@@ -56,24 +56,24 @@ class Authority:
             )
         return None
 
-    def may_stay(self, registration: Registration) -> bool:
+    def may_stay(self, holder: Holder) -> bool:
         """Whether a registration is still allowed."""
         if self.grants is None:
             return True
-        grant = self.grants.get(registration.peer)
-        return grant is not None and grant.allows_name(registration.device.name)
+        grant = self.grants.get(holder.peer)
+        return grant is not None and grant.allows_name(holder.device.name)
 
-    def is_of(self, registration: Registration, peer: str | None) -> bool:
+    def is_of(self, holder: Holder, peer: str | None) -> bool:
         """Whether a registration is a peer's own, and still allowed."""
         if self.grants is None:
             return True
-        return peer in (None, registration.peer) and self.may_stay(registration)
+        return peer in (None, holder.peer) and self.may_stay(holder)
 
-    def may_end(self, registration: Registration, peer: str | None) -> bool:
+    def may_end(self, holder: Holder, peer: str | None) -> bool:
         """Whether a registration is a peer's to end, or to put its own in the place of."""
-        if self.grants is None or peer in (None, registration.peer):
+        if self.grants is None or peer in (None, holder.peer):
             return True
-        return self._is_admin(peer) or not self.may_stay(registration)
+        return self._is_admin(peer) or not self.may_stay(holder)
 
     def may_not_register(
         self, request: Register, name: str, peer: str | None, held: int, total: int

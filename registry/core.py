@@ -36,7 +36,7 @@ No request costs more than O(log n) for n devices (see `leases`, `names`, `regis
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final, assert_never
 from uuid import uuid4
 
@@ -78,9 +78,10 @@ from ..events.text import printable
 from .authority import Authority, forbidden
 from .counts import Counts, Figures
 from .fairness import FairLeases
-from .journal import Change, Past, Registration
+from .journal import Change, Past
 from .ledger import Ledger, lease_asked_for
 from .limits import Limits
+from .registrations import Holder
 from .security import Grants
 
 GREETING_INTERVAL: Final = 0.01
@@ -93,6 +94,9 @@ RETRY: Final = 1.0
 """Seconds until the end of a lease, which could not be kept in the journal, is tried again."""
 
 _MAX_HISTORY: Final = 10_000_000
+
+_RENEWED: Final = Ack(RequestName.CHECK_ALIVE, True)
+_UNKNOWN: Final = Ack(RequestName.CHECK_ALIVE, False)
 
 _JITTER: Final = 1.0
 """Seconds by which the time of day may seem to run backwards though nobody has set the clock."""
@@ -167,7 +171,7 @@ class RegistryCore:
         self._latest_time = -math.inf
         self._new_uuid = new_uuid
         self._authority = Authority(self.settings.limits)
-        self._leases = FairLeases(now, watchful=watchful)
+        self._leases = FairLeases[Holder](now, watchful=watchful)
         self._ledger = Ledger(epoch, self._leases, self.settings.history)
         self._registrations = self._ledger.registrations
 
@@ -191,20 +195,23 @@ class RegistryCore:
         Registrations that this does not allow any more end, with the reason `revoked`.
         """
         authority = self._authority
-        before = authority.grants
-        changed = [
-            (registration, authority.may_stay(registration))
-            for peer, registrations in self._registrations.by_peer.items()
-            if before is None or grants is None or before.get(peer) != grants.get(peer)
-            for registration in registrations.values()
-        ]
+        changed = [(holder, authority.may_stay(holder)) for holder in self._concerned(grants)]
         authority.grants = grants
-        for registration, was_allowed in changed:
-            allowed = authority.may_stay(registration)
+        for holder, was_allowed in changed:
+            allowed = authority.may_stay(holder)
             if allowed != was_allowed:
                 # One that was revoked, and is still here, begins anew where it is given back.
-                seconds = registration.lease if allowed else 0.0
-                self._leases.set(registration.uuid, seconds, now)
+                self._leases.set(holder, holder.lease if allowed else 0.0, now)
+
+    def _concerned(self, grants: Grants | None) -> Iterator[Holder]:
+        """Those whose rights may be others with these keys."""
+        before = self._authority.grants
+        if before is None or grants is None:
+            yield from self._registrations.by_uuid.values()
+            return
+        for peer, holders in self._registrations.by_peer.items():
+            if before.get(peer) != grants.get(peer):
+                yield from holders.values()
 
     @property
     def devices(self) -> dict[str, Device]:
@@ -262,16 +269,13 @@ class RegistryCore:
         if now - leases.seen > leases.tolerance:
             leases.attend(now)  # held up just now: it shall not lengthen what this request grants
         leases.seen = now
-        reply, events = self._answer(request, now, peer)
-        if isinstance(reply, ErrorReply) and reply.code == ErrorCode.FORBIDDEN:
+        refusal = None if peer is None else self._authority.refusal(request, peer, now)
+        reply, events = (refusal, []) if refusal else self._answer(request, now, peer)
+        if type(reply) is ErrorReply and reply.code == ErrorCode.FORBIDDEN:
             self.refused += 1
         return reply, events
 
     def _answer(self, request: Request, now: float, peer: str | None) -> tuple[Reply, list[Event]]:
-        if peer is not None:
-            refusal = self._authority.refusal(request, peer, now)
-            if refusal is not None:
-                return refusal, []
         match request:
             case CheckAlive():
                 return self._check_alive(request, now, peer), []
@@ -300,11 +304,10 @@ class RegistryCore:
             drained: Whether no request was left to be read just now.
         """
         self._ledger.settle()
-        for uuid in self._leases.expired(now, EXPIRED_PER_CALL, drained=drained):
-            registration = self._registrations.by_uuid[uuid]
-            allowed = self._authority.may_stay(registration)
+        for holder in self._leases.expired(now, EXPIRED_PER_CALL, drained=drained):
+            allowed = self._authority.may_stay(holder)
             reason = Reason.EXPIRED if allowed else Reason.REVOKED
-            self._ledger.leave(registration, reason, RETRY, now, self._time(now))
+            self._ledger.leave(holder, reason, RETRY, now, self._time(now))
         return self._ledger.events
 
     @property
@@ -362,25 +365,26 @@ class RegistryCore:
     # --- what each request means ------------------------------------------------------------
 
     def _check_alive(self, request: CheckAlive, now: float, peer: str | None) -> Ack | ErrorReply:
-        registration = self._registrations.by_uuid.get(request.uuid)
-        if registration is not None and self._authority.grants is not None:
-            if not self._authority.may_end(registration, peer):
+        holder = self._registrations.by_uuid.get(request.uuid)
+        if holder is None:
+            return _UNKNOWN
+        if self._authority.grants is not None:
+            if not self._authority.may_end(holder, peer):
                 return _anothers(request)
-            if not self._authority.may_stay(registration):
-                registration = None
-        if registration is not None:
-            self._ledger.renew(registration, request.alive_timeout, now)
-        return Ack(RequestName.CHECK_ALIVE, registration is not None)
+            if not self._authority.may_stay(holder):
+                return _UNKNOWN
+        self._ledger.renew(holder, request.alive_timeout, now)
+        return _RENEWED
 
     def _unregister(
         self, request: Unregister, now: float, peer: str | None
     ) -> tuple[Ack | ErrorReply, list[Event]]:
-        registration = self._registrations.by_uuid.get(request.uuid)
-        if registration is not None:
-            if not self._authority.may_end(registration, peer):
+        holder = self._registrations.by_uuid.get(request.uuid)
+        if holder is not None:
+            if not self._authority.may_end(holder, peer):
                 return _anothers(request), []
-            self._ledger.cancel(registration, Reason.UNREGISTERED, now, self._time(now))
-        return Ack(RequestName.UNREGISTER, registration is not None), self._ledger.events
+            self._ledger.cancel(holder, Reason.UNREGISTERED, now, self._time(now))
+        return Ack(RequestName.UNREGISTER, holder is not None), self._ledger.events
 
     def _register(
         self, request: Register, now: float, peer: str | None
@@ -388,12 +392,11 @@ class RegistryCore:
         here = self._registrations.by_addr.get(request.addr)
         named = self._registrations.by_name.get(request.name) if request.overwrite else None
         if here is not None:
-            again = request.instance is not None and here.request.instance == request.instance
+            again = here.request is not None and here.request.instance == request.instance
             again = again and self._authority.is_of(here, peer)
             if again and _asks_for_what_it_has(request, here):
-                return self._register_ack(
-                    self._ledger.renew(here, lease_asked_for(request), now)
-                ), []
+                self._ledger.renew(here, lease_asked_for(request), now)
+                return self._register_ack(here), []
             if not (again or request.displace):
                 return _occupied(here.device), []
         for other in (here, named):
@@ -412,16 +415,16 @@ class RegistryCore:
             self._ledger.revert()
             return error, []
         uuid = self._new_uuid()
-        registration = self._ledger.enter(request, name, uuid, peer or "", now, time)
-        return self._register_ack(registration), self._ledger.events
+        holder = self._ledger.enter(request, name, uuid, peer or "", now, time)
+        return self._register_ack(holder), self._ledger.events
 
-    def _register_ack(self, registration: Registration) -> RegisterAck:
+    def _register_ack(self, holder: Holder) -> RegisterAck:
         return RegisterAck(
-            name=registration.device.name,
-            uuid=registration.uuid,
+            name=holder.device.name,
+            uuid=holder.uuid,
             epoch=self.epoch,
             seq=self.seq,
-            alive_timeout=registration.lease,
+            alive_timeout=holder.lease,
         )
 
     def _info(self, now: float) -> InfoReply:
@@ -457,17 +460,20 @@ class RegistryCore:
         return self._latest_time
 
 
-def _asks_for_what_it_has(request: Register, here: Registration) -> bool:
+def _asks_for_what_it_has(request: Register, here: Holder) -> bool:
     """Whether a request from the instance registered here is to change nothing.
 
     Its answer was lost, and it asks again; or an earlier form of the request, in which it wished
     for a name instead of claiming the one it got, comes late.
     """
-    of_old = attrs.evolve(request, displace=here.request.displace)
-    if of_old == here.request:
+    before = here.request
+    if before is None:
+        return False
+    of_old = attrs.evolve(request, displace=before.displace)
+    if of_old == before:
         return True
-    of_old = attrs.evolve(of_old, name=here.request.name, overwrite=here.request.overwrite)
-    return of_old == here.request and request.name == here.device.name
+    of_old = attrs.evolve(of_old, name=before.name, overwrite=before.overwrite)
+    return of_old == before and request.name == here.device.name
 
 
 def _occupied(holder: Device) -> ErrorReply:

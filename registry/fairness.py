@@ -30,11 +30,11 @@ Setting the clock forward by the time away moves every lease at once, at no cost
 """
 
 import math
-from typing import Final
+from typing import Final, Generic
 
 import attrs
 
-from .leases import Leases
+from .leases import L, Leases
 
 TOLERANCE: Final = 0.05
 """Seconds by which a driver may be late as a matter of course: such delays hold up nobody."""
@@ -64,8 +64,8 @@ class _Check:
     laps_left: int
 
 
-class FairLeases:
-    """Leases by key, on a clock that stands still while the registry is held up.
+class FairLeases(Generic[L]):
+    """Leases, on a clock that stands still while the registry is held up.
 
     Args:
         now: The time, in seconds on a monotonic clock, as in all methods.
@@ -87,7 +87,7 @@ class FairLeases:
         self.tolerance = TOLERANCE if watchful else math.inf
         self._look = LOOK if watchful else math.inf
         self._laps = LAPS if watchful else 0
-        self._leases = Leases()
+        self._leases = Leases[L]()
         self._check: _Check | None = None
         # On the leases' clock. What came by then was read: by the markers' proof, and all of it.
         self._proven_until = -math.inf
@@ -98,25 +98,17 @@ class FairLeases:
     def __len__(self) -> int:
         return len(self._leases)
 
-    def set(self, key: str, seconds: float, now: float) -> None:
+    def set(self, lease: L, seconds: float, now: float) -> None:
         """Grant a lease, or renew it, for a time from now."""
-        self._leases.set(key, now - self.away + seconds)
+        self._leases.set(lease, now - self.away + seconds)
 
-    def left(self, key: str, now: float) -> float:
-        """How many seconds a lease has left, 0 or less if it may end.
+    def left(self, lease: L, now: float) -> float:
+        """How many seconds a lease that was granted has left, 0 or less if it may end."""
+        return lease.deadline - (now - self.away)
 
-        Raises:
-            KeyError: There is none by that key.
-        """
-        return self._leases.deadline(key) - (now - self.away)
-
-    def cancel(self, key: str) -> None:
-        """Forget a lease.
-
-        Raises:
-            KeyError: There is none by that key.
-        """
-        self._leases.cancel(key)
+    def cancel(self, lease: L) -> None:
+        """End a lease that was granted."""
+        self._leases.cancel(lease)
 
     # --- hold-ups -----------------------------------------------------------------------------
 
@@ -167,7 +159,7 @@ class FairLeases:
 
     # --- ends ---------------------------------------------------------------------------------
 
-    def expired(self, now: float, limit: int, *, drained: bool) -> list[str]:
+    def expired(self, now: float, limit: int, *, drained: bool) -> list[L]:
         """Cancel leases that have ended for sure, earliest first.
 
         Args:
@@ -182,13 +174,13 @@ class FairLeases:
             if due is None or due > clock:  # as nearly always
                 return []
         self._conclude(clock, drained=drained)
-        keys = self._leases.expired(self._until(clock), limit)
-        if not keys and self._check is None and self._unproven_end(clock, limit):
+        ended = self._leases.expired(self._until(clock), limit)
+        if not ended and self._check is None and self._unproven_end(clock, limit):
             self._check = _Check(clock, self._laps)
             self._next_marker(self._check)
             self._conclude(clock, drained=drained)
-            keys = self._leases.expired(self._until(clock), limit)
-        return keys
+            ended = self._leases.expired(self._until(clock), limit)
+        return ended
 
     def _conclude(self, clock: float, *, drained: bool) -> None:
         check = self._check

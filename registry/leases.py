@@ -6,54 +6,73 @@ stays where it is, too early, and is put right when it comes up. What no longer 
 the heap until it comes up, too; where leases are cancelled long before their time, that would
 grow without bound, so a heap that is mostly stale is moved, a few entries with each call, into
 a new one. No call costs more than O(log n).
+
+A lease is an object that its holder keeps, so that a renewal looks nothing up.
 """
 
 from heapq import heappop, heappush
-from typing import Final, TypeAlias
-
-_Entry: TypeAlias = tuple[float, str]
+from typing import Any, Final, Generic, TypeVar
 
 _MOVED_PER_CALL: Final = 4
 _STALE_TOLERATED: Final = 64
 
 
-class Leases:
-    """Deadlines by key. Times are seconds on whatever clock the caller uses throughout."""
+class Lease:
+    """One deadline, on whatever clock the caller uses throughout. `Leases` looks after it.
+
+    Attributes:
+        deadline: When it ends, in seconds, once it was granted.
+        entry: The entry in the heap that counts for it, which comes up no later than that. None
+            before it is granted, and once it has ended.
+    """
+
+    __slots__ = ("deadline", "entry")
+
+    deadline: float
 
     def __init__(self) -> None:
-        self._deadlines: dict[str, float] = {}
-        # When the one entry that counts for a key comes up, never after its deadline.
-        self._queued: dict[str, float] = {}
-        self._heap: list[_Entry] = []
-        self._old: list[_Entry] = []
+        self.entry: Entry | None = None
+
+
+class Entry(float):
+    """When a lease comes up: a number that knows its lease.
+
+    A heap of pairs would take twice the memory, and longer to compare.
+    """
+
+    __slots__ = ("lease",)
+
+    lease: Any
+
+
+L = TypeVar("L", bound=Lease)
+
+
+class Leases(Generic[L]):
+    """Those that were granted and have not ended. Times are in seconds."""
+
+    def __init__(self) -> None:
+        self._number = 0
+        self._heap: list[Entry] = []
+        self._old: list[Entry] = []
 
     def __len__(self) -> int:
-        return len(self._deadlines)
+        return self._number
 
-    def set(self, key: str, deadline: float) -> None:
+    def set(self, lease: L, deadline: float) -> None:
         """Grant a lease, or move its deadline to an earlier or later time."""
-        self._deadlines[key] = deadline
-        queued = self._queued.get(key)
-        if queued is None or deadline < queued:
-            self._queue(key, deadline)
-            self._tidy()
+        lease.deadline = deadline
+        entry = lease.entry
+        if entry is None:
+            self._number += 1
+            self._queue(lease)
+        elif deadline < entry:
+            self._queue(lease)
 
-    def deadline(self, key: str) -> float:
-        """When a lease ends.
-
-        Raises:
-            KeyError: There is none by that key.
-        """
-        return self._deadlines[key]
-
-    def cancel(self, key: str) -> None:
-        """Forget a lease.
-
-        Raises:
-            KeyError: There is none by that key.
-        """
-        del self._deadlines[key]
-        del self._queued[key]
+    def cancel(self, lease: L) -> None:
+        """End a lease that was granted."""
+        lease.entry = None
+        self._number -= 1
         self._tidy()
 
     def next_deadline(self) -> float | None:
@@ -63,7 +82,7 @@ class Leases:
         or cancelled.
         """
         heap = self._next_heap()
-        return heap[0][0] if heap else None
+        return heap[0] if heap else None
 
     def any_ended(self, now: float, limit: int) -> bool:
         """Whether a lease ended at or before `now`. It is not cancelled.
@@ -79,58 +98,58 @@ class Leases:
                 return True
         return False
 
-    def expired(self, now: float, limit: int) -> list[str]:
+    def expired(self, now: float, limit: int) -> list[L]:
         """Cancel leases that ended at or before `now`, earliest first.
 
         It looks at `limit` entries of the heap and no more: after a crowd of renewals most of
         them only have to be put right. As long as `next_deadline` is past there may be more.
         """
-        keys: list[str] = []
+        ended: list[L] = []
         for _ in range(limit):
             heap = self._due_heap(now)
             if not heap:
                 break
             if self._first_ended(heap):
-                _, key = heappop(heap)
-                self.cancel(key)
-                keys.append(key)
-        return keys
+                lease = heappop(heap).lease
+                self.cancel(lease)
+                ended.append(lease)
+        return ended
 
-    def _due_heap(self, now: float) -> list[_Entry]:
+    def _due_heap(self, now: float) -> list[Entry]:
         """The heap whose first entry is the next one, empty if that has not come up yet."""
         heap = self._next_heap()
-        return heap if heap and heap[0][0] <= now else []
+        return heap if heap and heap[0] <= now else []
 
-    def _first_ended(self, heap: list[_Entry]) -> bool:
+    def _first_ended(self, heap: list[Entry]) -> bool:
         """Whether a heap's first entry is that of a lease which has ended; if not, put it right."""
-        came_up, key = heap[0]
-        if not self._counts(heap[0]):
+        entry = heap[0]
+        lease = entry.lease
+        if lease.entry is not entry:
             heappop(heap)
             return False
-        deadline = self._deadlines[key]
-        if deadline > came_up:
+        if lease.deadline > entry:
             heappop(heap)
-            self._queue(key, deadline)
+            self._queue(lease)
             return False
         return True
 
-    def _queue(self, key: str, deadline: float) -> None:
-        self._queued[key] = deadline
-        heappush(self._heap, (deadline, key))
+    def _queue(self, lease: L) -> None:
+        # The deadline is the entry, as long as it is not moved: one number in memory, not two.
+        lease.deadline = lease.entry = entry = Entry(lease.deadline)
+        entry.lease = lease
+        heappush(self._heap, entry)
+        self._tidy()
 
-    def _counts(self, entry: _Entry) -> bool:
-        return self._queued.get(entry[1]) == entry[0]
-
-    def _next_heap(self) -> list[_Entry]:
+    def _next_heap(self) -> list[Entry]:
         if self._old and (not self._heap or self._old[0] < self._heap[0]):
             return self._old
         return self._heap
 
     def _tidy(self) -> None:
-        if not self._old and len(self._heap) > 2 * len(self._queued) + _STALE_TOLERATED:
+        if not self._old and len(self._heap) > 2 * self._number + _STALE_TOLERATED:
             self._old, self._heap = self._heap, []
         # A heap without its last element is still a heap.
         for _ in range(min(_MOVED_PER_CALL, len(self._old))):
             entry = self._old.pop()
-            if self._counts(entry):
+            if entry.lease.entry is entry:
                 heappush(self._heap, entry)

@@ -7,18 +7,19 @@ next one; until then `revert` undoes it, and it is as if it had never been: for 
 or nothing, as it is in the journal.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-
-import attrs
+from typing import Final
 
 from ..events.messages import Register
 from ..events.protocol import DEFAULT_LEASE, Reason
-from ..events.records import Added, Device, Event, Removed
+from ..events.records import Added, Device, Event, MetadataValue, Removed
 from .fairness import FairLeases
 from .history import History
-from .journal import Change, Past, Registration
-from .registrations import Registrations
+from .journal import Change, Past
+from .registrations import Holder, Registrations, shared
+
+_NO_METADATA: Final[Mapping[str, MetadataValue]] = {}
 
 
 class Ledger:
@@ -26,7 +27,7 @@ class Ledger:
 
     Args:
         epoch: The life of the numbering.
-        leases: When registrations end, by uuid.
+        leases: When registrations end.
         history: How many events to keep.
 
     Attributes:
@@ -37,14 +38,14 @@ class Ledger:
         history: The latest events that are settled.
     """
 
-    def __init__(self, epoch: str, leases: FairLeases, history: int) -> None:
+    def __init__(self, epoch: str, leases: FairLeases[Holder], history: int) -> None:
         self.epoch = epoch
         self.seq = 0
         self.registrations = Registrations()
         self.leases = leases
         self.history = History(history)
         self._events: list[Event] = []
-        self._kept: list[Registration] = []
+        self._kept: list[Holder] = []
         self._undo: list[Callable[[], None]] = []
 
     def restore(self, past: Past, now: float) -> None:
@@ -55,8 +56,9 @@ class Ledger:
         self.history = History(capacity, past.seq - len(events))
         for event in events:
             self.history.append(event)
-        for registration in past.registrations:
-            self._put_in(registration, registration.lease, now)
+        for kept in past.registrations:
+            holder = Holder(kept.device, kept.uuid, kept.lease, kept.request, kept.peer)
+            self._put_in(holder, holder.lease, now)
 
     # --- the latest change ----------------------------------------------------------------------
 
@@ -68,7 +70,9 @@ class Ledger:
     @property
     def change(self) -> Change | None:
         """The latest change, if it is not settled yet."""
-        return Change(tuple(self._events), tuple(self._kept)) if self._undo else None
+        if not self._undo:
+            return None
+        return Change(tuple(self._events), tuple(holder.registration for holder in self._kept))
 
     def settle(self) -> None:
         """The latest change will not be undone any more."""
@@ -88,7 +92,7 @@ class Ledger:
 
     def enter(
         self, request: Register, name: str, uuid: str, peer: str, now: float, time: float
-    ) -> Registration:
+    ) -> Holder:
         """Register a device.
 
         Args:
@@ -101,57 +105,62 @@ class Ledger:
         """
         self.seq += 1
         device = Device(
-            name, request.device_type, request.addr, self.seq, time, request.metadata or {}
+            name,
+            shared(request.device_type),
+            request.addr,
+            self.seq,
+            time,
+            request.metadata or _NO_METADATA,
         )
-        registration = Registration(device, uuid, lease_asked_for(request), request, peer)
-        self._put_in(registration, registration.lease, now)
-        self._undo.append(partial(self._take_out, registration))
-        self._kept.append(registration)
+        holder = Holder(device, uuid, lease_asked_for(request), request, peer)
+        self._put_in(holder, holder.lease, now)
+        self._undo.append(partial(self._take_out, holder))
+        self._kept.append(holder)
         self._events.append(Added(self.epoch, self.seq, time, device))
-        return registration
+        return holder
 
-    def cancel(self, registration: Registration, reason: Reason, now: float, time: float) -> None:
+    def cancel(self, holder: Holder, reason: Reason, now: float, time: float) -> None:
         """Let a registration end before its lease does."""
-        left = self.leases.left(registration.uuid, now)
-        self.leases.cancel(registration.uuid)
-        self.leave(registration, reason, left, now, time)
+        left = self.leases.left(holder, now)
+        self.leases.cancel(holder)
+        self.leave(holder, reason, left, now, time)
 
-    def leave(
-        self, registration: Registration, reason: Reason, left: float, now: float, time: float
-    ) -> None:
-        """Take a registration out whose lease is gone.
+    def leave(self, holder: Holder, reason: Reason, left: float, now: float, time: float) -> None:
+        """Take out one whose lease is gone.
 
         Args:
-            registration: It.
+            holder: It.
             reason: Why it ends.
             left: How many seconds its lease has if this is undone.
             now: The time.
             time: The time of day.
         """
         self.seq += 1
-        self.registrations.remove(registration)
-        self._undo.append(partial(self._put_in, registration, left, now))
-        self._events.append(Removed(self.epoch, self.seq, time, registration.device, reason))
+        self.registrations.remove(holder)
+        self._undo.append(partial(self._put_in, holder, left, now))
+        self._events.append(Removed(self.epoch, self.seq, time, holder.device, reason))
 
-    def renew(self, registration: Registration, seconds: float, now: float) -> Registration:
+    def renew(self, holder: Holder, seconds: float, now: float) -> None:
         """Let a lease begin anew, with that length from now on."""
-        if seconds != registration.lease:
+        if seconds != holder.lease:
             # Renewing as such needs no keeping: at the length that it had, it counts all the same.
-            left = max(self.leases.left(registration.uuid, now), registration.lease)
-            self._undo.append(partial(self._put_in, registration, left, now))
-            registration = attrs.evolve(registration, lease=seconds)
-            self.registrations.put(registration)
-            self._kept.append(registration)
-        self.leases.set(registration.uuid, seconds, now)
-        return registration
+            before, left = holder.lease, max(self.leases.left(holder, now), holder.lease)
+            self._undo.append(partial(self._restore_lease, holder, before, left, now))
+            holder.lease = shared(seconds)
+            self._kept.append(holder)
+        self.leases.set(holder, seconds, now)
 
-    def _put_in(self, registration: Registration, left: float, now: float) -> None:
-        self.registrations.put(registration)
-        self.leases.set(registration.uuid, left, now)
+    def _restore_lease(self, holder: Holder, seconds: float, left: float, now: float) -> None:
+        holder.lease = seconds
+        self.leases.set(holder, left, now)
 
-    def _take_out(self, registration: Registration) -> None:
-        self.registrations.remove(registration)
-        self.leases.cancel(registration.uuid)
+    def _put_in(self, holder: Holder, left: float, now: float) -> None:
+        self.registrations.put(holder)
+        self.leases.set(holder, left, now)
+
+    def _take_out(self, holder: Holder) -> None:
+        self.registrations.remove(holder)
+        self.leases.cancel(holder)
 
 
 def lease_asked_for(request: Register) -> float:

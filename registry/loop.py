@@ -2,7 +2,10 @@
 
 It moves bytes, reads the clocks and wakes up; what anything means is the core's business. In each
 round it serves the requests that wait, up to a batch, then lets leases end and ticks go out, and
-sleeps until the core's next deadline or until something arrives. Before a lease ends it sends
+sleeps until the core's next deadline or until something arrives. What is to be sent is collected
+meanwhile, and goes out together, events before replies: to wake ZeroMQ's own thread for each
+message by itself would take longer than all the rest. Only the first request after a sleep, which
+most often is the only one, is answered before the next is looked for. Before a lease ends it sends
 itself the markers that the core asks for, which prove that every renewal that was in time has been
 read (P8, see `fairness`). An idle registry wakes up once a tick, and every five seconds at least;
 twice a second while it has devices.
@@ -23,11 +26,11 @@ from ..events.logs import get_logger
 from ..events.messages import Ack
 from ..events.protocol import RequestName
 from ..events.records import StreamMessage
-from ..events.sockets import Socket, poll_timeout
+from ..events.sockets import Socket, plain_send, poll_timeout
 from .core import RegistryCore
 from .counts import Counts
 from .doorbell import Doorbell
-from .envelopes import receive, reply
+from .envelopes import Envelope, Router
 from .gate import Gate, frame_property
 from .journal import Change, Journal
 from .marker import Marker
@@ -39,6 +42,9 @@ _BATCH: Final = 100
 
 _BATCH_TIME: Final = 0.005
 """Seconds after which a batch ends early: some requests take a millisecond or more."""
+
+_TOGETHER: Final = 32
+"""Replies that go out together: while ZeroMQ's thread sends these, the next are made ready."""
 
 _TIMED: Final = 16
 """Of the renewals in a batch that succeed, the first and then one in so many are timed."""
@@ -86,15 +92,16 @@ class Loop:
         self._watchers = watchers
         self._counts = counts
         self._counting: Counts | None = None
-        self._requests = requests
         self._stream = stream
+        self._send_event = plain_send(stream)
+        self._events: list[list[bytes]] = []  # to be sent
+        self._replies: list[tuple[Envelope, bytes]] = []
         self._marker = marker
         self._bell = bell
         self._gate = gate
         # Only where it matters: to know whose a request is takes a tenth of its time.
-        self._whose = _address if core.settings.limits.by_peer else None
-        if gate is not None:
-            self._whose = gate.peer
+        whose = _address if core.settings.limits.by_peer else None
+        self._router = Router(requests, whose if gate is None else gate.peer)
         self._stopping = stopping
         self._away_logged = 0.0
         self._has_slept = True
@@ -116,6 +123,7 @@ class Loop:
                 self._watchers.look(time.monotonic())
             self._bell.answer()
         self._publish(self._core.bye(time.monotonic()))
+        self._send()
 
     def do_round(self) -> None:
         """Do all there is to do, as far as a batch goes, and sleep if that was all."""
@@ -129,7 +137,10 @@ class Loop:
         if self._gate is not None:
             self._look_after(self._gate, now)
         self._marker.forward()
-        drained = self._serve_waiting()
+        try:
+            drained = self._serve_waiting()
+        finally:
+            self._send()
         if core.away - self._away_logged >= HELD_UP:
             self._log_away()
         now = time.monotonic()
@@ -143,6 +154,7 @@ class Loop:
             self._watchers.look(now)
         if tick := core.tick(now):
             self._publish(tick)
+        self._send()
         if drained:
             self._poller.poll(poll_timeout(self._next_deadline() - time.monotonic()))
         self._has_slept = drained
@@ -168,16 +180,20 @@ class Loop:
 
     def _serve_waiting(self) -> bool:
         """Serve a batch of requests; say whether that was all that waited."""
-        counting, end = self._counting, time.monotonic() + _BATCH_TIME
+        receive, counting = self._router.receive, self._counting
+        end = time.monotonic() + _BATCH_TIME
         for number in range(_BATCH):
             try:
-                envelope, frames, peer = receive(self._requests, self._whose)
+                envelope, frames, peer = receive()
             except zmq.Again:
                 return True
             now = time.monotonic()
             if envelope:  # else it asks for no answer, and gets none
                 answer = self._answer(frames, now, peer)
-                reply(self._requests, envelope, answer)
+                self._replies.append((envelope, answer))
+                if self._has_slept or len(self._replies) == _TOGETHER:
+                    self._has_slept = False
+                    self._send()
                 if counting is not None and answer:
                     if number % _TIMED and answer == _RENEWED:
                         counting.renewals += 1
@@ -195,7 +211,19 @@ class Loop:
         return b""
 
     def _publish(self, message: StreamMessage) -> None:
-        self._stream.send_multipart(encode_event(message))
+        self._events.append(encode_event(message))
+
+    def _send(self) -> None:
+        """Let out what was collected: nobody has a reply before its events are on their way."""
+        if self._events:
+            for topic, body in self._events:
+                self._send_event(topic, zmq.SNDMORE)
+                self._send_event(body)
+            self._events.clear()
+        if self._replies:
+            for envelope, answer in self._replies:
+                self._router.reply(envelope, answer)
+            self._replies.clear()
 
     def _has_new_subscriber(self) -> bool:
         found = False

@@ -1,13 +1,67 @@
 """Who is registered: by name, address, uuid and revision."""
 
+from functools import lru_cache
 from itertools import islice
+from operator import attrgetter
+from typing import Final, TypeVar
 
-from sortedcontainers import SortedDict
+from sortedcontainers import SortedKeyList
 
+from ..events.messages import Register
 from ..events.records import Device
 from .counts import TypeCounts
 from .journal import Registration
+from .leases import Lease
 from .names import NumberedNames
+
+T = TypeVar("T")
+
+_SHARED: Final = 1_000
+
+
+class Holder(Lease):
+    """A device that holds a registration, and its lease.
+
+    There may be very many of them, and so that they are small each has only what it needs: how it
+    asked is of interest only for those that may ask again.
+
+    Attributes:
+        device: What everybody knows of it.
+        uuid: Its secret.
+        lease: Length of its lease in seconds; see `Registration`.
+        peer: Who asked; see `Registration`.
+        request: How it asked, if it has an `instance`.
+    """
+
+    __slots__ = ("device", "lease", "peer", "request", "uuid")
+
+    def __init__(
+        self, device: Device, uuid: str, lease: float, request: Register, peer: str
+    ) -> None:
+        self.entry = None
+        self.device = device
+        self.uuid = uuid
+        self.lease = shared(lease)
+        self.peer = peer
+        self.request = None if request.instance is None else request
+
+    def __repr__(self) -> str:
+        return f"Holder(device={self.device!r}, lease={self.lease!r})"
+
+    @property
+    def registration(self) -> Registration:
+        """What is to be kept of it."""
+        device = self.device
+        request = self.request or Register(
+            device.device_type, device.addr, device.name, metadata=device.metadata
+        )
+        return Registration(device, self.uuid, self.lease, request, self.peer)
+
+
+@lru_cache(_SHARED)
+def shared(value: T) -> T:
+    """The same object for equal values: what very many devices have in common is there once."""
+    return value
 
 
 class Registrations:
@@ -19,17 +73,19 @@ class Registrations:
         by_name: Those of the devices' names. Read it, do not change it; nor the others.
         by_addr: Those of the devices' addresses.
         by_uuid: Those of the devices' secrets.
-        by_peer: Those of whoever asked for them; what is in there is by uuid.
+        by_peer: Those of whoever asked for them, where that is known; what is in there is by uuid.
         types: How many there are of each type.
     """
 
     def __init__(self) -> None:
-        self.by_name: dict[str, Registration] = {}
-        self.by_addr: dict[str, Registration] = {}
-        self.by_uuid: dict[str, Registration] = {}
-        self.by_peer: dict[str, dict[str, Registration]] = {}
+        self.by_name: dict[str, Holder] = {}
+        self.by_addr: dict[str, Holder] = {}
+        self.by_uuid: dict[str, Holder] = {}
+        self.by_peer: dict[str, dict[str, Holder]] = {}
         self.types = TypeCounts()
-        self._by_revision: SortedDict[int, Registration] = SortedDict()
+        self._in_order: SortedKeyList[Holder, int] = SortedKeyList(
+            key=attrgetter("device.revision")
+        )
         self._numbered = NumberedNames()
 
     def __len__(self) -> int:
@@ -40,35 +96,36 @@ class Registrations:
         """The devices present, by name: a copy."""
         # Copying a dict of strings is one step to other threads; a comprehension over it is not.
         present = self.by_name.copy()
-        return {name: registration.device for name, registration in present.items()}
+        return {name: holder.device for name, holder in present.items()}
 
-    def put(self, registration: Registration) -> None:
-        """Enter a registration, or one in place of another of the same revision."""
-        device = registration.device
-        if device.name not in self.by_name:
-            self._numbered.add(device.name)
-            self.types.add(device.device_type)
-        self.by_name[device.name] = registration
-        self.by_addr[device.addr] = registration
-        self.by_uuid[registration.uuid] = registration
-        self.by_peer.setdefault(registration.peer, {})[registration.uuid] = registration
-        self._by_revision[device.revision] = registration
+    def put(self, holder: Holder) -> None:
+        """Enter one whose name, address, uuid and revision nobody else has."""
+        device = holder.device
+        self._numbered.add(device.name)
+        self.types.add(device.device_type)
+        self.by_name[device.name] = holder
+        self.by_addr[device.addr] = holder
+        self.by_uuid[holder.uuid] = holder
+        if holder.peer:
+            self.by_peer.setdefault(holder.peer, {})[holder.uuid] = holder
+        self._in_order.add(holder)
 
-    def remove(self, registration: Registration) -> None:
-        """Take a registration out.
+    def remove(self, holder: Holder) -> None:
+        """Take one out.
 
         Raises:
             KeyError: It is not there.
         """
-        device = registration.device
+        device = holder.device
         del self.by_name[device.name]
         del self.by_addr[device.addr]
-        del self.by_uuid[registration.uuid]
-        del self._by_revision[device.revision]
-        of_peer = self.by_peer[registration.peer]
-        del of_peer[registration.uuid]
-        if not of_peer:
-            del self.by_peer[registration.peer]
+        del self.by_uuid[holder.uuid]
+        if holder.peer:
+            of_peer = self.by_peer[holder.peer]
+            del of_peer[holder.uuid]
+            if not of_peer:
+                del self.by_peer[holder.peer]
+        self._in_order.remove(holder)
         self._numbered.discard(device.name)
         self.types.remove(device.device_type)
 
@@ -82,7 +139,7 @@ class Registrations:
 
     def page(self, after: int | None, limit: int) -> tuple[list[Device], bool]:
         """The devices with a revision above `after`, in order, up to a limit; are there more?"""
-        revisions = self._by_revision.irange(after, inclusive=(False, True))
-        devices = [self._by_revision[revision].device for revision in islice(revisions, limit)]
-        more = bool(devices) and devices[-1].revision != self._by_revision.peekitem(-1)[0]
+        holders = self._in_order.irange_key(after, inclusive=(False, True))
+        devices = [holder.device for holder in islice(holders, limit)]
+        more = bool(devices) and devices[-1] is not self._in_order[-1].device
         return devices, more

@@ -20,7 +20,7 @@ from ..events.protocol import ErrorCode
 from ..events.records import Event, StreamMessage
 from .core import RegistryCore
 from .counts import Counts
-from .journal import Journal
+from .journal import Change, Journal
 from .security import peer_name
 from .tally import Tally
 
@@ -95,7 +95,8 @@ class Service:
             Exception: As in `answer`.
         """
         events = self._core.expire(now, drained=drained)
-        if self._keep() is None:
+        change = self._core.change
+        if change is not None and self._keep(change) is None:
             self._publish_all(events)
 
     def _serve(self, request: Request, now: float, peer: str | None) -> Reply:
@@ -106,12 +107,14 @@ class Service:
             log.exception("a request failed inside the registry")
             self._core.revert()
             return ErrorReply(None, ErrorCode.INTERNAL, "the registry failed; see its log")
-        error = self._keep()
-        if error is not None:
-            why = f"nothing has changed, as the registry cannot keep it now: {error}"
-            return ErrorReply(request_name(request), ErrorCode.UNAVAILABLE, why)
-        self._publish_all(events)
-        if isinstance(reply, ErrorReply) and reply.code in _NOTABLE:
+        change = self._core.change
+        if change is not None:
+            error = self._keep(change)
+            if error is not None:
+                why = f"nothing has changed, as the registry cannot keep it now: {error}"
+                return ErrorReply(request_name(request), ErrorCode.UNAVAILABLE, why)
+            self._publish_all(events)
+        elif type(reply) is ErrorReply and reply.code in _NOTABLE:
             self._log("refused", reply, now, peer)
         return reply
 
@@ -128,11 +131,8 @@ class Service:
                 times=times,
             )
 
-    def _keep(self) -> JournalError | None:
+    def _keep(self, change: Change) -> JournalError | None:
         """Have the core's change kept, or take it back and say why."""
-        change = self._core.change
-        if change is None:
-            return None
         try:
             self._journal.append(change)
         except JournalError as error:

@@ -171,17 +171,15 @@ class CountsAnew(RegistryCore):
 class PublishesFirst(Service):
     """Breaks P10: watchers hear of what is not durable yet."""
 
-    def _keep(self) -> JournalError | None:
-        change = self._core.change
-        if change is not None:
-            self._publish_all(change.events)
-        return super()._keep()
+    def _keep(self, change: Change) -> JournalError | None:
+        self._publish_all(change.events)
+        return super()._keep(change)
 
 
 class AcknowledgesWhatIsNotKept(Service):
     """Breaks P10: a full disk is none of its business."""
 
-    def _keep(self) -> JournalError | None:
+    def _keep(self, change: Change) -> JournalError | None:
         with contextlib.suppress(JournalError):
-            self._journal.append(self._core.change or Change())
+            self._journal.append(change)
         return None

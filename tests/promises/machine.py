@@ -473,7 +473,7 @@ class Everything(RuleBasedStateMachine):
             kept = known is not None and known.device.name == name
             promise("P10", kept, f"{name} was acknowledged with {uuid}; now that is {known}")
             assert known is not None
-            left = core._leases.left(uuid, self.simulation.now)
+            left = core._leases.left(known, self.simulation.now)
             whole = math.isclose(left, known.lease)
             promise("P10", whole, f"{name} has {left} s left of {known.lease} s")
 

@@ -52,7 +52,7 @@ from tests.registry.test_core_machine import (
     length_of_lease,
     same_instance,
 )
-from tests.support.cores import whole_state
+from tests.support.cores import lease_deadlines, whole_state
 
 # The coverage that must be whole is that of tests which are after something in particular.
 pytestmark = pytest.mark.no_cover
@@ -401,7 +401,7 @@ class KeyedCoreBesideAModel(RuleBasedStateMachine):
     @invariant()
     def every_lease_ends_when_it_should(self) -> None:
         deadlines = {held.uuid: held.deadline for held in self._present}
-        assert self._core._leases._leases._deadlines == deadlines
+        assert lease_deadlines(self._core) == deadlines
 
     @invariant()
     def whoever_was_turned_away_was_counted(self) -> None:

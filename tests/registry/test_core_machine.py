@@ -48,6 +48,7 @@ from devicewatch.events.records import Added, Device, Event, Removed, Tick
 from devicewatch.registry.core import GREETING_INTERVAL, RETRY, CoreSettings, RegistryCore
 from devicewatch.registry.counts import Counts
 from devicewatch.registry.journal import MemoryJournal
+from tests.support.cores import lease_deadlines
 
 # The coverage that must be whole is that of tests which are after something in particular.
 pytestmark = pytest.mark.no_cover
@@ -509,12 +510,12 @@ class CoreBesideAModel(RuleBasedStateMachine):
     @invariant()
     def every_lease_ends_when_it_should(self) -> None:
         deadlines = {held.uuid: held.deadline for held in self._present}
-        assert self._core._leases._leases._deadlines == deadlines
+        assert lease_deadlines(self._core) == deadlines
 
     @invariant()
     def nothing_is_left_of_those_who_left(self) -> None:
         held, present = self._core._registrations, len(self._present)
-        assert len(held.by_addr) == len(held.by_uuid) == len(held._by_revision) == present
+        assert len(held.by_addr) == len(held.by_uuid) == len(held._in_order) == present
         assert present or not held._numbered._bitmaps
 
 

@@ -8,24 +8,20 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from devicewatch.registry.leases import Leases
+from devicewatch.registry.leases import Entry
+from tests.support.leases import NamedLeases
 
 YEAR = 365 * 86_400.0
 
 
-def granted(**deadlines: float) -> Leases:
-    leases = Leases()
+def granted(**deadlines: float) -> NamedLeases:
+    leases = NamedLeases()
     for key, deadline in deadlines.items():
-        leases.set(key, deadline)
+        leases.grant(key, deadline)
     return leases
 
 
-def entries(leases: Leases) -> int:
-    """How much is queued, whether it still counts or not."""
-    return sum(len(heap) for heap in vars(leases).values() if isinstance(heap, list))
-
-
-def is_past(leases: Leases, now: float) -> bool:
+def is_past(leases: NamedLeases, now: float) -> bool:
     deadline = leases.next_deadline()
     return deadline is not None and deadline <= now
 
@@ -34,27 +30,27 @@ def is_past(leases: Leases, now: float) -> bool:
 
 
 def test_without_leases_there_is_no_deadline() -> None:
-    leases = Leases()
+    leases = NamedLeases()
 
     assert len(leases) == 0
     assert leases.next_deadline() is None
-    assert leases.expired(1e9, 10) == []
+    assert leases.ended(1e9, 10) == []
 
 
 def test_a_lease_lasts_up_to_its_deadline() -> None:
     leases = granted(a=10.0)
 
-    assert leases.expired(9.999, 10) == []
+    assert leases.ended(9.999, 10) == []
     assert len(leases) == 1
-    assert leases.expired(10.0, 10) == ["a"]
+    assert leases.ended(10.0, 10) == ["a"]
     assert len(leases) == 0
 
 
 def test_renewed_leases_end_in_order_of_their_deadlines_too() -> None:
     leases = granted(a=5.0, b=6.0)
-    leases.set("a", 8.0)
+    leases.grant("a", 8.0)
 
-    assert leases.expired(10.0, 10) == ["b", "a"]
+    assert leases.ended(10.0, 10) == ["b", "a"]
 
 
 def test_whether_any_has_ended_changes_nothing() -> None:
@@ -62,12 +58,12 @@ def test_whether_any_has_ended_changes_nothing() -> None:
 
     assert not leases.any_ended(4.999, 10)
     assert leases.any_ended(5.0, 10)
-    assert leases.expired(5.0, 10) == ["a"]
+    assert leases.ended(5.0, 10) == ["a"]
 
 
 def test_whether_any_has_ended_takes_several_looks_after_renewals() -> None:
     leases = granted(a=5.0, b=6.0)
-    leases.set("a", 8.0)
+    leases.grant("a", 8.0)
 
     assert not leases.any_ended(7.0, 1)
     assert is_past(leases, 7.0), "so it has to be asked again"
@@ -77,87 +73,87 @@ def test_whether_any_has_ended_takes_several_looks_after_renewals() -> None:
 def test_a_crowd_of_renewed_leases_is_put_right_a_few_at_a_time() -> None:
     leases = granted(**{f"crowd-{number:03}": 10.0 for number in range(100)}, dead=10.5)
     for number in range(100):
-        leases.set(f"crowd-{number:03}", 20.0)
+        leases.grant(f"crowd-{number:03}", 20.0)
 
     for _ in range(10):
         assert is_past(leases, 10.5)
-        assert leases.expired(10.5, 10) == []
-    assert leases.expired(10.5, 10) == ["dead"]
+        assert leases.ended(10.5, 10) == []
+    assert leases.ended(10.5, 10) == ["dead"]
     assert not is_past(leases, 10.5)
     assert len(leases) == 100
 
 
 def test_a_lease_ends_once() -> None:
     leases = granted(a=10.0)
-    leases.expired(10.0, 10)
+    leases.ended(10.0, 10)
 
-    assert leases.expired(1e9, 10) == []
+    assert leases.ended(1e9, 10) == []
     assert leases.next_deadline() is None
 
 
 def test_leases_end_in_order_of_their_deadlines() -> None:
     leases = granted(c=3.0, a=1.0, d=4.0, b=2.0)
 
-    assert leases.expired(3.5, 10) == ["a", "b", "c"]
-    assert leases.expired(4.0, 10) == ["d"]
+    assert leases.ended(3.5, 10) == ["a", "b", "c"]
+    assert leases.ended(4.0, 10) == ["d"]
 
 
 def test_a_limit_leaves_the_later_ones_for_the_next_call() -> None:
     leases = granted(c=3.0, a=1.0, b=2.0)
 
-    assert leases.expired(9.0, 2) == ["a", "b"]
+    assert leases.ended(9.0, 2) == ["a", "b"]
     assert leases.next_deadline() == 3.0
-    assert leases.expired(9.0, 2) == ["c"]
+    assert leases.ended(9.0, 2) == ["c"]
 
 
 def test_a_renewal_moves_the_deadline_to_later() -> None:
     leases = granted(a=10.0)
-    leases.set("a", 20.0)
+    leases.grant("a", 20.0)
 
-    assert leases.expired(19.9, 10) == []
-    assert leases.expired(20.0, 10) == ["a"]
+    assert leases.ended(19.9, 10) == []
+    assert leases.ended(20.0, 10) == ["a"]
 
 
 def test_a_renewal_may_move_the_deadline_to_earlier() -> None:
     leases = granted(a=10.0)
-    leases.set("a", 5.0)
+    leases.grant("a", 5.0)
 
     assert leases.next_deadline() == 5.0
-    assert leases.expired(5.0, 10) == ["a"]
-    assert leases.expired(10.0, 10) == []
+    assert leases.ended(5.0, 10) == ["a"]
+    assert leases.ended(10.0, 10) == []
 
 
 def test_the_last_renewal_counts_however_often_it_moved() -> None:
     leases = granted(a=10.0)
     for deadline in (30.0, 5.0, 40.0, 3.0, 12.0):
-        leases.set("a", deadline)
+        leases.grant("a", deadline)
 
-    assert leases.expired(11.9, 10) == []
-    assert leases.expired(12.0, 10) == ["a"]
+    assert leases.ended(11.9, 10) == []
+    assert leases.ended(12.0, 10) == ["a"]
 
 
 def test_a_cancelled_lease_does_not_end() -> None:
     leases = granted(a=10.0, b=20.0)
-    leases.cancel("a")
+    leases.end("a")
 
     assert len(leases) == 1
-    assert leases.expired(30.0, 10) == ["b"]
+    assert leases.ended(30.0, 10) == ["b"]
 
 
 def test_a_cancelled_lease_may_be_granted_again() -> None:
     leases = granted(a=10.0)
-    leases.cancel("a")
-    leases.set("a", 10.0)
+    leases.end("a")
+    leases.grant("a", 10.0)
 
-    assert leases.expired(10.0, 10) == ["a"]
-    assert leases.expired(10.0, 10) == []
+    assert leases.ended(10.0, 10) == ["a"]
+    assert leases.ended(10.0, 10) == []
 
 
 def test_a_cancelled_lease_leaves_no_deadline_once_it_has_come_up() -> None:
     leases = granted(a=10.0)
-    leases.cancel("a")
+    leases.end("a")
 
-    assert leases.expired(10.0, 10) == []
+    assert leases.ended(10.0, 10) == []
     assert leases.next_deadline() is None
 
 
@@ -165,16 +161,16 @@ def test_cancelling_what_is_not_there_changes_nothing() -> None:
     leases = granted(a=10.0)
 
     with pytest.raises(KeyError):
-        leases.cancel("b")
+        leases.end("b")
 
     assert len(leases) == 1
-    assert leases.expired(10.0, 10) == ["a"]
+    assert leases.ended(10.0, 10) == ["a"]
 
 
 def test_after_a_renewal_came_up_the_deadline_is_the_new_one() -> None:
     leases = granted(a=10.0)
-    leases.set("a", 20.0)
-    leases.expired(10.0, 10)
+    leases.grant("a", 20.0)
+    leases.ended(10.0, 10)
 
     assert leases.next_deadline() == 20.0
 
@@ -194,16 +190,16 @@ class LeasesBesideADict(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._leases = Leases()
+        self._leases = NamedLeases()
         self._deadline: dict[str, float] = {}
         self._now = 0.0
 
     def _grant(self, key: str, deadline: float) -> None:
-        self._leases.set(key, deadline)
+        self._leases.grant(key, deadline)
         self._deadline[key] = deadline
 
     def _cancel(self, key: str) -> None:
-        self._leases.cancel(key)
+        self._leases.end(key)
         del self._deadline[key]
 
     @rule(key=KEYS, seconds=SOON_OR_LATE)
@@ -219,7 +215,7 @@ class LeasesBesideADict(RuleBasedStateMachine):
     def cancel_what_is_not_there(self, key: str) -> None:
         if key not in self._deadline:
             with pytest.raises(KeyError):
-                self._leases.cancel(key)
+                self._leases.end(key)
 
     @rule(key=KEYS, count=st.integers(1, 120))
     def renew_to_earlier_and_earlier(self, key: str, count: int) -> None:
@@ -250,21 +246,23 @@ class LeasesBesideADict(RuleBasedStateMachine):
         self._now += 1_000
         self._expire(1_000_000)
         assert not self._deadline
-        assert entries(self._leases) == 0
+        assert self._leases.entries == 0
 
     def _expire(self, limit: int) -> None:
         """One call ends the first of those that are due; calls until none is past end them all."""
         due = [key for deadline, key in self._by_deadline() if deadline <= self._now]
-        ended = self._leases.expired(self._now, limit)
-        assert ended == due[: len(ended)]
+        ended = self._leases.ended(self._now, limit)
+        assert [self._deadline[key] for key in ended] == [
+            self._deadline[key] for key in due[: len(ended)]
+        ]
         assert len(ended) <= limit
         if limit > 1:
-            calls = entries(self._leases) + 1
+            calls = self._leases.entries + 1
             while is_past(self._leases, self._now):
-                ended += self._leases.expired(self._now, limit)
+                ended += self._leases.ended(self._now, limit)
                 calls -= 1
                 assert calls > 0, "a shell would never sleep again"
-            assert ended == due
+            assert sorted(ended) == sorted(due)
         for key in ended:
             del self._deadline[key]
 
@@ -284,7 +282,7 @@ class LeasesBesideADict(RuleBasedStateMachine):
 
     @invariant()
     def what_is_queued_stays_within_a_multiple_of_what_counts(self) -> None:
-        assert entries(self._leases) <= 5 * len(self._deadline) + 300
+        assert self._leases.entries <= 5 * len(self._deadline) + 300
 
 
 LeasesBesideADict.TestCase.settings = settings(
@@ -297,23 +295,23 @@ test_leases_agree_with_a_plain_dict = LeasesBesideADict.TestCase
 @pytest.mark.parametrize("seed", range(5))
 def test_no_lease_is_lost_or_late_while_many_others_come_and_go(seed: int, variety: int) -> None:
     random = Random(seed)
-    leases, deadlines = Leases(), dict[str, float]()
+    leases, deadlines = NamedLeases(), dict[str, float]()
     for step in range(3_000):
         crowd = 150 if step % 1_000 < 500 else 8
         key = f"key-{random.randrange(crowd)}"
         if key in deadlines and random.random() < 0.6:
-            leases.cancel(key)
+            leases.end(key)
             del deadlines[key]
         else:
             deadlines[key] = float(random.randint(1, variety))
-            leases.set(key, deadlines[key])
+            leases.grant(key, deadlines[key])
         earliest = leases.next_deadline()
         assert not deadlines or (earliest is not None and earliest <= min(deadlines.values()))
 
     while deadlines:
         now = min(deadlines.values())
-        assert leases.expired(now - 0.5, 1_000) == []
-        ended = leases.expired(now, 1_000)
+        assert leases.ended(now - 0.5, 1_000) == []
+        ended = leases.ended(now, 1_000)
         assert sorted(ended) == sorted(key for key in deadlines if deadlines[key] == now)
         for key in ended:
             del deadlines[key]
@@ -324,12 +322,12 @@ def test_no_lease_is_lost_or_late_while_many_others_come_and_go(seed: int, varie
 def test_no_lease_is_lost_where_tidying_up_would_have_to_begin_again(renewals: int) -> None:
     leases = granted(first=1.0, again=10.0)
     for _ in range(60):
-        leases.cancel("again")
-        leases.set("again", 10.0)
+        leases.end("again")
+        leases.grant("again", 10.0)
     for step in range(renewals):
-        leases.set("shorter", 9.0 - step / 1_000)
+        leases.grant("shorter", 9.0 - step / 1_000)
 
-    assert leases.expired(20.0, 1_000) == ["first", "shorter", "again"]
+    assert leases.ended(20.0, 1_000) == ["first", "shorter", "again"]
 
 
 # --- what it costs ------------------------------------------------------------------------------
@@ -340,9 +338,9 @@ def test_memory_stays_bounded_when_long_leases_are_cancelled_early() -> None:
     leases = granted(a=YEAR, b=YEAR, c=YEAR)
     most = 0
     for number in range(100_000):
-        leases.set(f"visitor-{number}", YEAR + number)
-        leases.cancel(f"visitor-{number}")
-        most = max(most, entries(leases))
+        leases.grant(f"visitor-{number}", YEAR + number)
+        leases.end(f"visitor-{number}")
+        most = max(most, leases.entries)
 
     assert len(leases) == 3
     assert most < 200
@@ -350,12 +348,12 @@ def test_memory_stays_bounded_when_long_leases_are_cancelled_early() -> None:
 
 @pytest.mark.no_cover
 def test_memory_stays_bounded_when_one_lease_is_granted_and_cancelled_again_and_again() -> None:
-    leases = Leases()
+    leases = NamedLeases()
     most = 0
     for _ in range(10_000):
-        leases.set("a", YEAR)
-        leases.cancel("a")
-        most = max(most, entries(leases))
+        leases.grant("a", YEAR)
+        leases.end("a")
+        most = max(most, leases.entries)
 
     assert most < 200
 
@@ -364,10 +362,10 @@ def test_memory_stays_bounded_when_one_lease_is_granted_and_cancelled_again_and_
 def test_memory_stays_bounded_when_long_and_short_renewals_alternate(long: float) -> None:
     leases = granted(a=0.0)
     for now in range(20_000):
-        leases.set("a", now + long)
-        assert leases.expired(now, 10) == []
-        leases.set("a", now + 1.0)
-        assert entries(leases) < 200
+        leases.grant("a", now + long)
+        assert leases.ended(now, 10) == []
+        leases.grant("a", now + 1.0)
+        assert leases.entries < 200
 
     assert len(leases) == 1
 
@@ -377,42 +375,42 @@ def test_memory_stays_bounded_when_every_renewal_is_shorter_than_the_last() -> N
     leases = granted(other=YEAR)
     most = 0
     for step in range(50_000):
-        leases.set("a", YEAR - step)
-        most = max(most, entries(leases))
+        leases.grant("a", YEAR - step)
+        most = max(most, leases.entries)
 
     assert most < 200
 
 
 @pytest.mark.no_cover
 def test_memory_is_given_back_when_many_leases_are_cancelled() -> None:
-    leases = Leases()
+    leases = NamedLeases()
     for number in range(20_000):
-        leases.set(f"key-{number}", YEAR + number)
+        leases.grant(f"key-{number}", YEAR + number)
     for number in range(19_990):
-        leases.cancel(f"key-{number}")
-        assert entries(leases) <= 5 * len(leases) + 300
+        leases.end(f"key-{number}")
+        assert leases.entries <= 5 * len(leases) + 300
 
-    assert leases.expired(3 * YEAR, 100) == [f"key-{number}" for number in range(19_990, 20_000)]
+    assert leases.ended(3 * YEAR, 100) == [f"key-{number}" for number in range(19_990, 20_000)]
 
 
 def test_no_single_change_does_all_the_tidying_up(monkeypatch: pytest.MonkeyPatch) -> None:
     operations = 0
 
-    def counted_push(heap: list[tuple[float, str]], entry: tuple[float, str]) -> None:
+    def counted_push(heap: list[Entry], entry: Entry) -> None:
         nonlocal operations
         operations += 1
         heapq.heappush(heap, entry)
 
     monkeypatch.setattr("devicewatch.registry.leases.heappush", counted_push)
-    leases = Leases()
+    leases = NamedLeases()
     for number in range(10_000):
-        leases.set(f"key-{number}", YEAR + number)
+        leases.grant(f"key-{number}", YEAR + number)
     assert operations == 10_000
 
     most = 0
     for number in range(10_000):
         operations = 0
-        leases.cancel(f"key-{number}")
+        leases.end(f"key-{number}")
         most = max(most, operations)
 
     assert 0 < most < 10
@@ -421,6 +419,6 @@ def test_no_single_change_does_all_the_tidying_up(monkeypatch: pytest.MonkeyPatc
 def test_a_renewal_to_later_queues_nothing() -> None:
     leases = granted(a=20.0)
     for now in range(1_000):
-        leases.set("a", now + 20.0)
+        leases.grant("a", now + 20.0)
 
-    assert entries(leases) == 1
+    assert leases.entries == 1

@@ -119,10 +119,11 @@ def test_a_refusal_puts_back_whoever_was_there() -> None:
     core = limited(devices_per_peer=1)
     register_as(core, wish("one", "tcp://1", instance="i"), "a", 5.0)
     register_as(core, wish("two", "tcp://2", instance="j"), "b", 5.0)
-    before = core._leases.left("uuid-2", 10.0)
+    held = core._registrations.by_uuid["uuid-2"]
+    before = core._leases.left(held, 10.0)
     reply, events = core.handle(wish("two", "tcp://3", overwrite=True), 10.0, "a")
     assert (code(reply), events) == ("TOO_MANY", [])
-    assert core._leases.left("uuid-2", 10.0) == before
+    assert core._leases.left(held, 10.0) == before
     assert sorted(core.devices) == ["one", "two"]
     assert core.handle(CheckAlive("uuid-2"), 10.0, "b")[0] == Ack("CHECK_ALIVE", True)
 

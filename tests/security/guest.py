@@ -72,8 +72,8 @@ def main(folder: Path) -> None:
         wait_until(lambda: len(core.devices) == 2)
         kept = list(core._registrations.by_uuid.values())
         secrets = [own.secret, mine.secret, strange.secret, uuid]
-        secrets += [registration.uuid for registration in kept]
-        secrets += [str(registration.request.instance) for registration in kept]
+        secrets += [holder.uuid for holder in kept]
+        secrets += [str(holder.request.instance) for holder in kept if holder.request is not None]
         folder.joinpath("guest.secrets").write_text(json.dumps(secrets))
 
         damaged = f'public = "{mine.public}"\nsecret = "{mine.secret}\n'
@@ -82,7 +82,14 @@ def main(folder: Path) -> None:
 
         say(own, mine, [mine], {"key": mine}, camera, camera.status, watcher, registry)
         say(watcher.status, watcher.cursor, watcher.get(5), registry.devices)
-        say(*kept, Change((), kept), core, core._registrations, core._ledger, registry.journal)
+        say(
+            *kept,
+            Change((), [holder.registration for holder in kept]),
+            core,
+            core._registrations,
+            core._ledger,
+            registry.journal,
+        )
         say(Register("a", "b", "c", instance=uuid), CheckAlive(uuid), Unregister(uuid))
         say(RegisterAck("cam", uuid), camera._presence, registry._gate, *threading.enumerate())
         say(RequestSocket(zmq.Context.instance(), registry.url, mine), camera._presence._next)

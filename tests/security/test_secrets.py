@@ -54,7 +54,7 @@ HAPPENED = {
     "keys show FILE": ["is no key"],
     "journal show": ["cam-1"],
     "journal check": ["problems"],
-    "stdout of guest": ["Key(public=", "Registration(device=", "<DeviceRegistry("],
+    "stdout of guest": ["Key(public=", "Holder(device=", "<DeviceRegistry("],
     "stderr of guest": ["a callback failed", "a guest that fails", "Traceback", "does not know"],
 }  # fmt: skip
 

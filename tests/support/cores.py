@@ -89,22 +89,30 @@ def greeting(core: RegistryCore, now: float = 0.0) -> Tick:
     return Tick(core.epoch, core.seq, now)
 
 
+def lease_deadlines(core: RegistryCore) -> dict[str, float]:
+    """When each lease ends, by uuid."""
+    holders = core._registrations.by_uuid.values()
+    assert len(core._leases) == len(holders)
+    assert all(holder.entry is not None for holder in holders)
+    return {holder.uuid: holder.deadline for holder in holders}
+
+
 def whole_state(core: RegistryCore) -> dict[str, object]:
     """All that a request could change, to be compared; but for what only counts."""
-    held = core._registrations
+    held, change = core._registrations, core.change
     return {
         "seq": core.seq,
-        "change": core.change,
+        "change": None if change is None else (change.events, list(map(str, change.registrations))),
         "registrations": {
-            uuid: (registration.device, registration.lease, registration.request, registration.peer)
-            for uuid, registration in held.by_uuid.items()
+            uuid: (holder.device, holder.lease, holder.request, holder.peer)
+            for uuid, holder in held.by_uuid.items()
         },
         "names": {name: registration.uuid for name, registration in held.by_name.items()},
         "addresses": {addr: registration.uuid for addr, registration in held.by_addr.items()},
         "peers": {peer: set(registrations) for peer, registrations in held.by_peer.items()},
-        "pages": [registration.uuid for registration in held._by_revision.values()],
+        "pages": [holder.uuid for holder in held._in_order],
         "types": ({type_: n for type_, n in held.types.own.items() if n}, held.types.others),
         "numbers": dict(held._numbered._bitmaps),
-        "leases": dict(core._leases._leases._deadlines),
+        "leases": lease_deadlines(core),
         "history": list(core._ledger.history._ring),
     }

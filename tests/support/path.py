@@ -115,17 +115,20 @@ class World:
         self._marker = _Marker(self)
         self.core = RegistryCore("e", 0.0, CoreSettings(tick_interval=3600), watchful=True)
         self._loop = Loop.__new__(Loop)
+        stream = _Stream(self)
         for name, value in {
             "core": self.core,
-            "requests": _Requests(self, random),
-            "stream": _Stream(self),
+            "router": _Router(self, random),
+            "stream": stream,
+            "send_event": stream.send,
+            "events": [],
+            "replies": [],
             "marker": self._marker,
             "poller": self,
             "away_logged": math.inf,
             "has_slept": True,
             "bell": mock.Mock(),
             "gate": None,
-            "whose": None,
             "watchers": mock.Mock(next_look=math.inf),
             "counts": Counts(),
             "counting": None,
@@ -216,24 +219,14 @@ class World:
         return []  # nobody looks what it was, but for a ring
 
 
-class _Requests:
+class _Router:
     """Stands for the socket for requests."""
 
     def __init__(self, world: World, random: Random) -> None:
         self._world, self._random = world, random
-        self._asking = Connection()
-        self._frames: deque[bytes] = deque()  # what is left of a message
+        self._asking: dict[bytes, Connection] = {}  # by the way back
 
-    def get(self, option: int) -> int:
-        assert option == zmq.RCVMORE
-        return int(bool(self._frames))
-
-    def recv(self, flags: int = 0) -> bytes:
-        if not self._frames:
-            self._frames.extend((b"its way back", b"", self._next_request()))
-        return self._frames.popleft()
-
-    def _next_request(self) -> bytes:
+    def receive(self) -> tuple[list[bytes], list[bytes], None]:
         world = self._world
         world.let_pass(self._random.choice((STEP, STEP, 0.002)))
         world.may_stop()
@@ -243,12 +236,14 @@ class _Requests:
         found = world.queue.get()
         if found is None:
             raise zmq.Again
-        self._asking, request = found
-        return request
+        connection, request = found
+        way_back = str(id(connection)).encode()
+        self._asking[way_back] = connection
+        return [way_back], [request], None
 
-    def send(self, reply: bytes, flags: int = 0) -> None:
-        if reply and not flags:
-            self._asking.answered(json.loads(reply))
+    def reply(self, envelope: list[bytes], reply: bytes) -> None:
+        if reply:
+            self._asking[envelope[0]].answered(json.loads(reply))
 
 
 class _Stream:
@@ -256,10 +251,13 @@ class _Stream:
 
     def __init__(self, world: World) -> None:
         self._world = world
+        self._topic = b""
 
-    def send_multipart(self, frames: list[bytes]) -> None:
-        if frames[0] == b"removed":
-            name = json.loads(frames[1])["device"]["name"]
+    def send(self, frame: bytes, flags: int = 0) -> None:
+        if flags:
+            self._topic = frame
+        elif self._topic == b"removed":
+            name = json.loads(frame)["device"]["name"]
             [device] = [device for device in self._world.devices if device.name == name]
             self._world.late[name] = device.overdue()
 

@@ -277,8 +277,8 @@ class Lab:
 
     def holder(self, addr: str) -> str | None:
         """The instance registered from an address."""
-        registration = self.core._registrations.by_addr.get(addr)
-        return None if registration is None else registration.request.instance
+        holder = self.core._registrations.by_addr.get(addr)
+        return None if holder is None or holder.request is None else holder.request.instance
 
     def replaced(self) -> int:
         """How many devices have been displaced so far."""
