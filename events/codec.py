@@ -11,15 +11,15 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache, reduce
 from operator import or_
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import attrs
-from msgspec import DecodeError, Raw, defstruct
+from msgspec import DecodeError, Raw, Struct, defstruct
 from msgspec.json import Decoder, Encoder
 
 from . import messages, records
 from .errors import MessageError
-from .protocol import MAX_REQUEST_BYTES, ErrorCode, Reason, ReplyName, RequestName, Topic
+from .protocol import MAX_REQUEST_BYTES, ErrorCode, Reason, ReplyName, RequestName
 from .text import printable, unprintable
 
 T = TypeVar("T")
@@ -50,11 +50,10 @@ class _Envelope:
     payload: Raw = Raw(b"{}")  # noqa: RUF009 - immutable
 
 
-@attrs.frozen
-class _Body:
+class _Body(Struct, gc=False):
     """Any message of the stream. Apart from the records: `origin` is never taken from the wire."""
 
-    event: Topic
+    event: Literal["added", "removed", "tick", "bye"]
     epoch: str
     seq: messages.Seq
     time: float
@@ -62,8 +61,7 @@ class _Body:
     reason: str | None = None
 
 
-@attrs.frozen
-class _EventsPayload:
+class _EventsPayload(Struct):
     epoch: str
     seq: int
     events: list[_Body]
@@ -255,14 +253,15 @@ def decode_event(frames: Sequence[bytes]) -> records.StreamMessage:
             ErrorCode.MALFORMED, f"expected two frames, topic and body, got {len(frames)}"
         )
     body = _decode(_bodies, _text(frames[1]), ErrorCode.INVALID, None)
-    if bytes(frames[0]) != body.event.encode():
+    event = body.event
+    if frames[0] != event.encode():
         raise MessageError(
             ErrorCode.INVALID,
-            f"the topic is {bytes(frames[0][:100])!r}, the body's is {body.event.value!r}",
+            f"the topic is {bytes(frames[0][:100])!r}, the body's is {event!r}",
         )
-    if body.event is Topic.TICK:
+    if event == "tick":
         return records.Tick(body.epoch, body.seq, body.time)
-    if body.event is Topic.BYE:
+    if event == "bye":
         return records.Bye(body.epoch, body.seq, body.time)
     return _event(body)
 
@@ -282,15 +281,16 @@ def _body(message: records.StreamMessage) -> dict[str, object]:
 
 
 def _event(body: _Body) -> records.Event:
-    if body.device is None:
-        raise MessageError(ErrorCode.INVALID, f"{body.event.value!r} without a device")
-    if body.event is Topic.ADDED:
-        if body.device.revision != body.seq:
+    event, device = body.event, body.device
+    if device is None:
+        raise MessageError(ErrorCode.INVALID, f"{event!r} without a device")
+    if event == "added":
+        if device.revision != body.seq:
             raise MessageError(ErrorCode.INVALID, "an added device's revision is not the seq")
-        return records.Added(body.epoch, body.seq, body.time, body.device)
-    if body.event is Topic.REMOVED and body.reason is not None:
-        return records.Removed(body.epoch, body.seq, body.time, body.device, _reason(body.reason))
-    raise MessageError(ErrorCode.INVALID, f"{body.event.value!r} is no event, or lacks its reason")
+        return records.Added(body.epoch, body.seq, body.time, device)
+    if event == "removed" and body.reason is not None:
+        return records.Removed(body.epoch, body.seq, body.time, device, _reason(body.reason))
+    raise MessageError(ErrorCode.INVALID, f"{event!r} is no event, or lacks its reason")
 
 
 def _reason(reason: str) -> Reason:
