@@ -13,7 +13,15 @@ from zmq.utils.monitor import parse_monitor_message
 from .errors import AuthenticationError
 from .handshake import Handshake, Outcome
 from .keys import Key
-from .sockets import Context, Socket, connect, new_socket, open_socket
+from .sockets import (
+    Context,
+    Socket,
+    connect,
+    has_message,
+    new_socket,
+    open_socket,
+    receive_frames,
+)
 
 _MISMATCH: Final = zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH
 _UNPROVEN: Final = zmq.PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC
@@ -131,13 +139,10 @@ class Link:
         outcomes: list[Outcome] = []
         if self._monitor is None:
             return outcomes
-        while True:
-            try:
-                frames = self._monitor.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
-                return outcomes
-            message = parse_monitor_message(frames)
+        while has_message(self._monitor):
+            message = parse_monitor_message(self._monitor.recv_multipart())
             outcomes.append(_outcome(message["event"], message["value"]))
+        return outcomes
 
 
 class _Knock:
@@ -239,14 +244,12 @@ class RequestSocket:
 
     def receive(self) -> list[bytes] | None:
         """The frames of the reply; None if it is not there yet."""
-        if self._link is None or not self._waiting:
+        if self._link is None or not self._waiting or not has_message(self._link.socket):
             return None
         try:
-            frames = self._link.socket.recv_multipart(zmq.NOBLOCK)
-        except zmq.ZMQError as error:
-            if error.errno in (zmq.EAGAIN, zmq.EFSM):  # not there yet, or never sent
-                return None
-            raise
+            frames = receive_frames(self._link.socket)
+        except zmq.Again:  # it was no reply
+            return None
         self._waiting = False
         return frames
 

@@ -346,7 +346,7 @@ class AsyncWatcher:
         if transport.serve():
             await asyncio.sleep(0)  # others want to run as well
         else:
-            files = [self._bell.fileno(), *(socket.FD for socket in transport.sockets)]
+            files = [self._bell.fileno(), *transport.files]
             await wait_readable(files, transport.seconds_to_deadline())
             self._bell.hush()
             transport.serve()

@@ -172,6 +172,11 @@ class Mirror:
         return self._view.cursor
 
     @property
+    def state(self) -> State:
+        """What the view is worth now, in one word."""
+        return self._view.state
+
+    @property
     def status(self) -> Status:
         """What the view is worth now, whatever is still to be handed out."""
         return self._view.status(self.trouble)

@@ -14,7 +14,7 @@ from ..events.keys import Key, check_key
 from ..events.link import Link, RequestSocket
 from ..events.logs import get_logger
 from ..events.records import State
-from ..events.sockets import Context, Socket, check_address
+from ..events.sockets import Context, Socket, check_address, has_message, receive_frames
 from .mirror import Ask, Listen, Mirror
 
 _BATCH: Final = 100
@@ -48,16 +48,25 @@ class Transport:
         self._key = key
         self._requests = RequestSocket(self._context, url, key)
         self._stream: Link | None = None
+        self._sockets: list[Socket] = []
+        self._files: list[int] = []
         self._started = False
         self._refusal = ""
         self._state = State.CONNECTING
 
     @property
-    def sockets(self) -> list[Socket]:
-        """Where something may arrive."""
+    def files(self) -> list[int]:
+        """File descriptors to wait for, once `serve` has found nothing.
+
+        It is the same list for as long as nothing changes about it.
+        """
         requests = [] if self._requests.waiting is None else [self._requests.waiting]
         stream = [] if self._stream is None else [self._stream.socket, *self._stream.monitors]
-        return [*requests, *self._requests.monitors, *stream]
+        sockets = [*requests, *self._requests.monitors, *stream]
+        if sockets != self._sockets:
+            self._sockets = sockets
+            self._files = [int(socket.get(zmq.FD)) for socket in sockets]
+        return self._files
 
     def serve(self) -> bool:
         """Do what the mirror wants and give it what has arrived; say whether anything had.
@@ -74,15 +83,33 @@ class Transport:
         mirror.set_wall_offset(time.time() - time.monotonic())
         self._act()
         received = False
-        for _ in range(_BATCH):
-            if not self._receive_message():
-                break
-            received = True
-            self._act()
+        if self._stream is not None and has_message(self._stream.socket):
+            for _ in range(_BATCH):
+                if not self.receive():
+                    break
+                received = True
         reply = self._requests.receive()
         if reply is not None:
             mirror.reply_received(reply, time.monotonic())
         return self._look_for_refusals() or received or reply is not None
+
+    def receive(self) -> bool:
+        """Give the mirror the next message of the stream; say whether there was one.
+
+        This alone is what has to be done at once for an event that somebody waits for.
+
+        Raises:
+            zmq.ContextTerminated: The context has been.
+        """
+        if self._stream is None:
+            return False
+        try:
+            frames = receive_frames(self._stream.socket)
+        except zmq.Again:
+            return False
+        self._mirror.stream_received(frames, time.monotonic())
+        self._act()
+        return True
 
     def advance(self) -> None:
         """Let time pass for the mirror, once everything that had arrived has been served."""
@@ -119,16 +146,6 @@ class Transport:
             why = f"the registry at {self._url} names a bad address: {error}"
             self._mirror.listen_failed(why, time.monotonic())
 
-    def _receive_message(self) -> bool:
-        if self._stream is None:
-            return False
-        try:
-            frames = self._stream.socket.recv_multipart(zmq.NOBLOCK)
-        except zmq.Again:
-            return False
-        self._mirror.stream_received(frames, time.monotonic())
-        return True
-
     def _look_for_refusals(self) -> bool:
         stream = None if self._stream is None else self._stream.refusal()
         if stream is not None:
@@ -141,14 +158,14 @@ class Transport:
 
     def _log_refusal(self, why: str) -> None:
         """Once, and unless it is raised to whoever waits for the first view."""
-        if why != self._refusal and self._mirror.status.state is not State.CONNECTING:
+        if why != self._refusal and self._mirror.state is not State.CONNECTING:
             log.warning("the registry does not let this program in", registry=self._url, why=why)
             self._refusal = why
 
     def _log_changes(self) -> None:
-        status = self._mirror.status
-        if status.state is self._state:
+        if self._mirror.state is self._state:
             return
+        status = self._mirror.status
         self._refusal = ""
         first, self._state = self._state is State.CONNECTING, status.state
         if status.state is State.STALE:

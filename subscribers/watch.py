@@ -17,7 +17,7 @@ from ..events.html import view_html
 from ..events.keys import Key
 from ..events.protocol import DEFAULT_REGISTRY
 from ..events.records import Added, Cursor, Device, Event, Record, Removed, State, Status
-from ..events.sockets import Bell, Context, check_address, poll_timeout
+from ..events.sockets import Bell, Context, check_address, wait_for
 from .mirror import Mirror
 from .transport import Transport
 
@@ -206,7 +206,7 @@ class Watcher:
             RegistryUnreachable: It took longer, or the watcher was closed; the message says what
                 was in the way.
         """
-        if self._work(lambda: self._mirror.status.state is State.LIVE, timeout):
+        if self._work(lambda: self._mirror.state is State.LIVE, timeout):
             return
         if self.closed:
             raise RegistryUnreachable(f"no live view of {self._url}: {self._closed_why}")
@@ -320,19 +320,14 @@ class Watcher:
     def _step(self, deadline: float | None) -> None:
         """Give the mirror the next thing that arrives, or the time."""
         transport = self._transport
-        if not transport.serve():
+        served = transport.serve()
+        transport.advance()
+        if not served:
             pause = transport.seconds_to_deadline()
             if deadline is not None:
                 pause = min(pause, deadline - time.monotonic())
-            self._sleep(pause)
-            transport.serve()
-        transport.advance()
-
-    def _sleep(self, seconds: float) -> None:
-        poller = zmq.Poller()
-        for source in (self._bell.fileno(), *self._transport.sockets):
-            poller.register(source, zmq.POLLIN)
-        poller.poll(poll_timeout(seconds))
+            wait_for((self._bell.fileno(), *transport.files), pause)
+            transport.receive()  # an event is handed on at once: all else can wait for a moment
 
     def _end(self, why: str) -> None:
         if self._closed_at is None:
