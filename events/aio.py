@@ -7,7 +7,8 @@ ZMQ_FD).
 """
 
 import asyncio
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Iterable, Sequence
 
 
 async def wait_readable(files: Iterable[int], seconds: float) -> None:
@@ -35,3 +36,54 @@ async def wait_readable(files: Iterable[int], seconds: float) -> None:
         timer.cancel()
         for file in files:
             loop.remove_reader(file)
+
+
+class Lookout:
+    """Calls back when a file descriptor can be read, or when it is time to; until it is closed.
+
+    What `wait_readable` does once, without telling the system of all descriptors each time.
+
+    Args:
+        callback: Called in the running event loop, each time, until there is nothing to read.
+    """
+
+    def __init__(self, callback: Callable[[], None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._callback = callback
+        self._files: Sequence[int] = ()
+        self._copies: list[int] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def watch(self, files: Sequence[int], seconds: float) -> None:
+        """Look out for these from now on, and no longer for others.
+
+        Args:
+            files: File descriptors, in a list that does not change: the same one is the same ones.
+            seconds: When to call back if nothing can be read; a day, if it is more.
+        """
+        self._cancel()
+        self._timer = self._loop.call_later(max(0.0, min(seconds, 86_400)), self._callback)
+        if files is not self._files:
+            self._forget()
+            self._files = files
+            # ZeroMQ closes its own when it likes, and the system hands out their numbers again.
+            self._copies = [os.dup(file) for file in files]
+            for copy in self._copies:
+                self._loop.add_reader(copy, self._callback)
+
+    def close(self) -> None:
+        """Call back no more. May be repeated."""
+        self._cancel()
+        self._forget()
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _forget(self) -> None:
+        for copy in self._copies:
+            if not self._loop.is_closed():
+                self._loop.remove_reader(copy)
+            os.close(copy)
+        self._files, self._copies = (), []

@@ -1,26 +1,28 @@
 """`awatch()` and `AsyncWatcher`: follow a registry from an asyncio program.
 
-One task reads the sockets, and hands what the mirror makes of it to whoever waits: a reader that
-is cancelled can so lose nothing, since an event is taken from the mirror in the very step in
-which it is returned. The task goes on reading while nobody waits, so that `status` is always up
-to date; events wait in the mirror's queue, which is bounded: a reader who is too slow for it
-gets what it missed from the registry's history, or the difference.
+The event loop calls back when something has arrived, and what the mirror makes of it is handed to
+whoever waits: a reader that is cancelled can so lose nothing, since an event is taken from the
+mirror in the very step in which it is returned. This goes on while nobody waits, so that `status`
+is always up to date; events wait in the mirror's queue, which is bounded: a reader who is too slow
+for it gets what it missed from the registry's history, or the difference.
+
+One task does nothing but wait for the end, which may be that of the event loop.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from typing import Literal, Self, overload
 
 import zmq
 
-from ..events.aio import wait_readable
+from ..events.aio import Lookout
 from ..events.errors import RegistryUnreachable
 from ..events.html import view_html
 from ..events.keys import Key
 from ..events.protocol import DEFAULT_REGISTRY
 from ..events.records import Added, Cursor, Device, Event, Record, Removed, State, Status
-from ..events.sockets import Bell, Context, check_address
+from ..events.sockets import Context, check_address
 from .mirror import Mirror
 from .transport import Transport
 
@@ -156,7 +158,8 @@ class AsyncWatcher:
             url, events_url=events_url, since=since, existing=existing, device_type=device_type
         )
         self._transport = Transport(self._mirror, url, context, key)
-        self._bell = Bell()  # wakes the task
+        self._lookout: Lookout | None = None
+        self._next_step: asyncio.Handle | None = None
         self._news = asyncio.Event()  # wakes whoever waits
         self._task: asyncio.Task[None] | None = None
         self._closed_at: float | None = None
@@ -227,12 +230,11 @@ class AsyncWatcher:
         Returns:
             None if there was none in time, or the watcher is closed.
         """
+        if timeout is None:
+            return await self._next_event()
         try:
             async with asyncio.timeout(timeout):
-                while True:
-                    record = await self._next()
-                    if record is None or isinstance(record, Added | Removed):
-                        return record
+                return await self._next_event()
         except TimeoutError:
             return None
 
@@ -269,7 +271,7 @@ class AsyncWatcher:
         return self
 
     async def __anext__(self) -> Event:
-        event = await self.get()
+        event = await self._next_event()
         if event is None:
             raise StopAsyncIteration
         return event
@@ -294,12 +296,18 @@ class AsyncWatcher:
 
     # --- who waits ----------------------------------------------------------------------------
 
+    async def _next_event(self) -> Event | None:
+        while True:
+            record = await self._next()
+            if record is None or isinstance(record, Added | Removed):
+                return record
+
     async def _next(self) -> Record | None:
         while not self.closed:
             record = self._mirror.next_record()
             if record is not None:
                 if self._transport.seconds_to_deadline() <= 0:
-                    self._bell.ring()  # there is room again
+                    self._serve_soon()  # there is room again
                 return record
             await self._wait()
         if self._error is not None:
@@ -320,37 +328,63 @@ class AsyncWatcher:
         if (refusal := self._mirror.take_refusal()) is not None:
             raise refusal
 
-    # --- the task -----------------------------------------------------------------------------
+    # --- at work ------------------------------------------------------------------------------
 
     def _start(self) -> None:
         if self._task is None and not self.closed:
             self._task = asyncio.create_task(self._run(), name="devicewatch-watcher")
 
     async def _run(self) -> None:
+        """Work until this is cancelled, as it is when the event loop ends."""
+        loop = asyncio.get_running_loop()
+        self._lookout = Lookout(lambda: self._do(self._receive))
+        self._serve_soon()
         try:
-            while True:
-                await self._step()
-                self._news.set()
-        except zmq.ContextTerminated:
-            self._end("its ZeroMQ context was terminated")
-        except Exception as error:  # noqa: BLE001 - for whoever waits
-            self._error = error
+            await loop.create_future()
         finally:
             self._end("its task was ended")
             self._release()
             self._news.set()
 
-    async def _step(self) -> None:
-        """Give the mirror the next thing that arrives, or the time."""
-        transport = self._transport
-        if transport.serve():
-            await asyncio.sleep(0)  # others want to run as well
+    def _do(self, step: Callable[[], None]) -> None:
+        """Do a step of the work, which ends if that fails."""
+        try:
+            step()
+        except zmq.ContextTerminated:
+            self._fail("its ZeroMQ context was terminated")
+        except Exception as error:  # noqa: BLE001 - for whoever waits
+            self._error = error
+            self._fail("its task was ended")
+        self._news.set()
+
+    def _receive(self) -> None:
+        """An event goes to whoever waits for it before anything else is done."""
+        if self._transport.receive():
+            self._serve_soon()
         else:
-            files = [self._bell.fileno(), *transport.files]
-            await wait_readable(files, transport.seconds_to_deadline())
-            self._bell.hush()
-            transport.serve()
+            self._serve()
+
+    def _serve_soon(self) -> None:
+        """Go on once others have run."""
+        if self._next_step is None:
+            loop = asyncio.get_running_loop()
+            self._next_step = loop.call_soon(self._do, self._serve)
+
+    def _serve(self) -> None:
+        """Give the mirror what has arrived, and the time."""
+        self._next_step = None
+        transport = self._transport
+        served = transport.serve()
         transport.advance()
+        if served:
+            self._serve_soon()
+        elif self._lookout is not None:
+            self._lookout.watch(transport.files, transport.seconds_to_deadline())
+
+    def _fail(self, why: str) -> None:
+        self._end(why)
+        if self._task is not None:
+            self._task.cancel()
 
     def _end(self, why: str) -> None:
         if self._closed_at is None:
@@ -358,5 +392,9 @@ class AsyncWatcher:
             self._closed_at = time.time()
 
     def _release(self) -> None:
+        if self._next_step is not None:
+            self._next_step.cancel()
+            self._next_step = None
+        if self._lookout is not None:
+            self._lookout.close()
         self._transport.close()
-        self._bell.close()
