@@ -150,17 +150,21 @@ def receive_frames(socket: Socket) -> list[bytes]:
     return frames
 
 
-def wait_for(files: Iterable[int], seconds: float) -> set[int]:
-    """Wait until one of these file descriptors can be read, or time is up; say which can.
+class Files:
+    """File descriptors to wait for; of a socket it is the one that `has_message` speaks of.
 
-    Of a socket it is the one that `has_message` speaks of. A `zmq.Poller` would ask each socket
-    twice, before and after.
+    A `zmq.Poller` of sockets would ask each of them twice, before and after.
     """
-    # ZeroMQ's poller can wait for files, too, and does where the system has no such call.
-    poller = select.poll() if hasattr(select, "poll") else zmq.Poller()
-    for file in files:
-        poller.register(file, zmq.POLLIN)
-    return {file for file, _ in poller.poll(poll_timeout(seconds))}
+
+    def __init__(self, files: Iterable[int]) -> None:
+        # ZeroMQ's can wait for files, too, and does where the system has no such call.
+        self._poller = select.poll() if hasattr(select, "poll") else zmq.Poller()
+        for file in files:
+            self._poller.register(file, zmq.POLLIN)
+
+    def wait(self, seconds: float) -> list[int]:
+        """Wait until one can be read, or time is up; say which can."""
+        return [file for file, _ in self._poller.poll(poll_timeout(seconds))]
 
 
 def poll_timeout(seconds: float) -> int:

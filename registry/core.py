@@ -6,7 +6,8 @@ Theory of operation
 The core holds who is present and decides what every request means; it has no socket, clock,
 log or thread. Whoever drives it (`service` and `loop`, or a test) does seven things:
 
-* says when it wakes up, if it has been asleep: `attend(now)`;
+* says when it wakes up, if it has been asleep, `attend(now)`, and before it goes to sleep,
+  `at_work(now)`;
 * gives it each request, with the time and whose it is: `handle(request, now, peer)`;
 * says which keys are let in, if there are keys, and whenever that changes: `authorize`;
 * tells it that time has passed: `expire(now)` for leases, `tick(now)` for ticks and greetings, at
@@ -251,6 +252,13 @@ class RegistryCore:
             leases.attend(now, self.next_deadline())
         leases.seen = now
 
+    def at_work(self, now: float) -> None:
+        """Say that the driver, which has been awake, is still at work."""
+        leases = self._leases
+        if now - leases.seen > leases.tolerance:
+            leases.attend(now)
+        leases.seen = now
+
     def handle(
         self, request: Request, now: float, peer: str | None = None
     ) -> tuple[Reply, list[Event]]:
@@ -265,10 +273,7 @@ class RegistryCore:
                 comes from. None is the registry's own process, and whoever is not known.
         """
         self._ledger.settle()
-        leases = self._leases
-        if now - leases.seen > leases.tolerance:
-            leases.attend(now)  # held up just now: it shall not lengthen what this request grants
-        leases.seen = now
+        self.at_work(now)  # held up just now, perhaps: it shall not lengthen what this grants
         refusal = None if peer is None else self._authority.refusal(request, peer, now)
         reply, events = (refusal, []) if refusal else self._answer(request, now, peer)
         if type(reply) is ErrorReply and reply.code == ErrorCode.FORBIDDEN:

@@ -26,7 +26,7 @@ from ..events.logs import get_logger
 from ..events.messages import Ack
 from ..events.protocol import RequestName
 from ..events.records import StreamMessage
-from ..events.sockets import Socket, plain_send, poll_timeout
+from ..events.sockets import Files, Socket, has_message, plain_send
 from .core import RegistryCore
 from .counts import Counts
 from .doorbell import Doorbell
@@ -92,6 +92,7 @@ class Loop:
         self._watchers = watchers
         self._counts = counts
         self._counting: Counts | None = None
+        self._requests = requests
         self._stream = stream
         self._send_event = plain_send(stream)
         self._events: list[list[bytes]] = []  # to be sent
@@ -104,12 +105,17 @@ class Loop:
         self._router = Router(requests, whose if gate is None else gate.peer)
         self._stopping = stopping
         self._away_logged = 0.0
-        self._has_slept = True
-        self._poller = zmq.Poller()
-        for source in (requests, stream, marker.stream, bell.fileno()):
-            self._poller.register(source, zmq.POLLIN)
+        self._marker_file = _file_of(marker.stream)
+        self._stream_file = _file_of(stream)
+        self._for_requests = [_file_of(requests)]
+        files = [*self._for_requests, self._stream_file, self._marker_file, bell.fileno()]
         if gate is not None:
-            self._poller.register(gate.stream, zmq.POLLIN)
+            files.append(_file_of(gate.stream))
+        self._files = Files(files)
+        self._woken_by = files
+        self._has_slept = True
+        self._marker_read = False
+        self._unsure: set[Socket] = {requests, stream, marker.stream}  # where something may wait
 
     def run(self) -> None:
         """Do it.
@@ -126,7 +132,7 @@ class Loop:
         self._send()
 
     def do_round(self) -> None:
-        """Do all there is to do, as far as a batch goes, and sleep if that was all."""
+        """Serve what waits, up to a batch; do what else is due; and sleep, if that was all."""
         core, now = self._core, time.monotonic()
         core.wall_offset = time.time() - now
         if self._has_slept:
@@ -136,18 +142,29 @@ class Loop:
             self._service.count(self._counts, _MeasuredJournal(self._journal, self._counts))
         if self._gate is not None:
             self._look_after(self._gate, now)
-        self._marker.forward()
+        if self._may_have_come(self._marker_file):
+            self._marker.forward()
         try:
             drained = self._serve_waiting()
         finally:
             self._send()
+        now = time.monotonic()
+        core.at_work(now)
+        deadline = self._next_deadline()
+        if now >= deadline or self._more_than_requests():
+            self._do_what_is_due(now, drained=drained)
+            deadline = self._next_deadline()
+        self._has_slept = drained and self._sleep(deadline)
+
+    def _do_what_is_due(self, now: float, *, drained: bool) -> None:
+        """All but requests."""
+        core = self._core
         if core.away - self._away_logged >= HELD_UP:
             self._log_away()
-        now = time.monotonic()
         self._service.expire(now, drained=drained)
         if (number := core.marker_to_send()) is not None:
             self._marker.send(number)
-        if self._has_new_subscriber():
+        if self._may_have_come(self._stream_file) and self._has_new_subscriber():
             core.subscribed(now)
             self._watchers.look(now)
         elif now >= self._watchers.next_look:
@@ -155,9 +172,29 @@ class Loop:
         if tick := core.tick(now):
             self._publish(tick)
         self._send()
-        if drained:
-            self._poller.poll(poll_timeout(self._next_deadline() - time.monotonic()))
-        self._has_slept = drained
+
+    def _more_than_requests(self) -> bool:
+        """Whether anything else may have come: if not, nothing is due before its time."""
+        if self._has_slept and self._woken_by == self._for_requests and not self._marker_read:
+            return False
+        self._marker_read = False
+        return True
+
+    def _may_have_come(self, file: int) -> bool:
+        """Whether there may be something to read at the socket of this descriptor."""
+        return not self._has_slept or file in self._woken_by
+
+    def _sleep(self, deadline: float) -> bool:
+        """Wait until something arrives or is due, unless it is there already.
+
+        The descriptor of a socket tells only that something has happened there since it was last
+        used; so before anyone waits for it, each socket that was used has to have nothing to read.
+        """
+        if any(has_message(socket) for socket in self._unsure):
+            return False
+        self._unsure.clear()
+        self._woken_by = self._files.wait(deadline - time.monotonic())
+        return True
 
     def _next_deadline(self) -> float:
         deadline = min(self._core.next_deadline(), self._watchers.next_look)
@@ -168,6 +205,7 @@ class Loop:
             self._core.authorize(gate.grants, now)
             gate.cut()
         gate.admit()
+        self._unsure.add(gate.stream)
         self._core.refused += gate.refused
         gate.refused = 0
 
@@ -181,24 +219,28 @@ class Loop:
     def _serve_waiting(self) -> bool:
         """Serve a batch of requests; say whether that was all that waited."""
         receive, counting = self._router.receive, self._counting
-        end = time.monotonic() + _BATCH_TIME
+        at_once, end = self._has_slept, time.monotonic() + _BATCH_TIME
         for number in range(_BATCH):
             try:
                 envelope, frames, peer = receive()
             except zmq.Again:
+                self._unsure.discard(self._requests)
                 return True
             now = time.monotonic()
             if envelope:  # else it asks for no answer, and gets none
                 answer = self._answer(frames, now, peer)
                 self._replies.append((envelope, answer))
-                if self._has_slept or len(self._replies) == _TOGETHER:
-                    self._has_slept = False
+                if at_once or len(self._replies) == _TOGETHER:
                     self._send()
                 if counting is not None and answer:
                     if number % _TIMED and answer == _RENEWED:
                         counting.renewals += 1
                     else:
                         counting.answered(*self._service.latest, time.monotonic() - now)
+            if at_once and not has_message(self._requests):  # most often; `Again` takes longer
+                self._unsure.discard(self._requests)
+                return True
+            at_once = False
             if now > end:
                 break
         return False
@@ -208,6 +250,7 @@ class Loop:
         if number is None:
             return self._service.answer(frames, now, peer)
         self._core.marker_read(number)
+        self._marker_read = True
         return b""
 
     def _publish(self, message: StreamMessage) -> None:
@@ -216,11 +259,13 @@ class Loop:
     def _send(self) -> None:
         """Let out what was collected: nobody has a reply before its events are on their way."""
         if self._events:
+            self._unsure.add(self._stream)
             for topic, body in self._events:
                 self._send_event(topic, zmq.SNDMORE)
                 self._send_event(body)
             self._events.clear()
         if self._replies:
+            self._unsure.add(self._requests)
             for envelope, answer in self._replies:
                 self._router.reply(envelope, answer)
             self._replies.clear()
@@ -235,8 +280,9 @@ class Loop:
                     self._watchers.heard_from(frame)
                 if self._gate is not None:
                     self._gate.peer(frame, first=True)
+            self._unsure.add(self._stream)
         except zmq.Again:
-            pass
+            self._unsure.discard(self._stream)
         return found
 
 
@@ -257,6 +303,10 @@ class _MeasuredJournal:
             raise
         finally:
             self._counts.appends.note(time.monotonic() - since)
+
+
+def _file_of(socket: Socket) -> int:
+    return int(socket.get(zmq.FD))
 
 
 def _address(frame: zmq.Frame) -> str | None:

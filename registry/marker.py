@@ -15,7 +15,7 @@ from uuid import uuid4
 import zmq
 
 from ..events.logs import get_logger
-from ..events.sockets import Context
+from ..events.sockets import Context, has_message
 
 ONE_IO_THREAD: Final = 1
 """ZMQ_AFFINITY of the socket for requests: a context may have several threads that read, and a
@@ -45,7 +45,6 @@ class Marker:
         self.stream.set(zmq.RECONNECT_IVL, -1)
         self.stream.set(zmq.STREAM_NOTIFY, 0)
         self._rope: _socket.socket | None = None
-        self._on_their_way = 0
         self._received = b""
         try:
             self._queue.connect(inproc)
@@ -61,20 +60,17 @@ class Marker:
         else:
             with contextlib.suppress(OSError):
                 self._rope.send(b"%d\n" % number)
-                self._on_their_way += 1
 
     def forward(self) -> None:
         """Put the markers that have come through the kernel into the queue.
 
-        To be called when there is something to read at `stream`.
+        To be called when something has happened at `stream`.
         """
-        with contextlib.suppress(zmq.Again):
-            while self._on_their_way:
-                _, data = self.stream.recv_multipart(zmq.NOBLOCK)
-                *numbers, self._received = (self._received + data).split(b"\n")
-                self._on_their_way -= len(numbers)
-                for number in numbers:
-                    self._enqueue(int(number))
+        while has_message(self.stream):
+            _, data = self.stream.recv_multipart()
+            *numbers, self._received = (self._received + data).split(b"\n")
+            for number in numbers:
+                self._enqueue(int(number))
 
     def read(self, frames: list[bytes]) -> int | None:
         """The number of the marker that a request is; None if it is none."""

@@ -17,7 +17,7 @@ from ..events.html import view_html
 from ..events.keys import Key
 from ..events.protocol import DEFAULT_REGISTRY
 from ..events.records import Added, Cursor, Device, Event, Record, Removed, State, Status
-from ..events.sockets import Bell, Context, check_address, wait_for
+from ..events.sockets import Bell, Context, Files, check_address
 from .mirror import Mirror
 from .transport import Transport
 
@@ -326,7 +326,7 @@ class Watcher:
             pause = transport.seconds_to_deadline()
             if deadline is not None:
                 pause = min(pause, deadline - time.monotonic())
-            wait_for((self._bell.fileno(), *transport.files), pause)
+            Files((self._bell.fileno(), *transport.files)).wait(pause)
             transport.receive()  # an event is handed on at once: all else can wait for a moment
 
     def _end(self, why: str) -> None:

@@ -7,7 +7,7 @@ import pytest
 import zmq
 
 from devicewatch.events.link import RequestSocket
-from devicewatch.events.sockets import Bell, Context, Socket, has_message, receive_frames, wait_for
+from devicewatch.events.sockets import Bell, Context, Files, Socket, has_message, receive_frames
 from tests.support.live import PATIENCE
 
 URL = "inproc://waiting"
@@ -32,7 +32,7 @@ def test_a_socket_is_waited_for_until_something_has_happened_and_a_message_is_th
 ) -> None:
     sender.send(b"hello")
     while not has_message(receiver):
-        wait_for([int(receiver.get(zmq.FD))], PATIENCE)
+        Files([int(receiver.get(zmq.FD))]).wait(PATIENCE)
     assert receive_frames(receiver) == [b"hello"]
 
 
@@ -48,9 +48,9 @@ def test_frames_are_those_of_one_message(sender: Socket, receiver: Socket) -> No
 
 def test_waiting_ends_when_time_is_up_or_at_any_of_the_descriptors() -> None:
     with Bell() as silent, Bell() as rung:
-        wait_for([silent.fileno()], 0.001)
+        assert Files([silent.fileno()]).wait(0.001) == []
         rung.ring()
-        wait_for([silent.fileno(), rung.fileno()], PATIENCE)
+        assert Files([silent.fileno(), rung.fileno()]).wait(PATIENCE) == [rung.fileno()]
 
 
 def test_a_request_that_could_not_be_sent_does_not_keep_its_descriptor_readable(

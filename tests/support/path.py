@@ -11,6 +11,7 @@ has something again goes to its end.
         world.run(10.0)
 """
 
+import contextlib
 import json
 import math
 from collections import deque
@@ -22,6 +23,7 @@ from unittest import mock
 
 import zmq
 
+from devicewatch.events.sockets import poll_timeout
 from devicewatch.registry import loop as loop_module
 from devicewatch.registry.core import CoreSettings, RegistryCore
 from devicewatch.registry.counts import Counts
@@ -111,7 +113,7 @@ class World:
         self._kernel: deque[Callable[[], None]] = deque()  # what ZeroMQ's thread has to do
         self._thread_wakes = math.inf
         self._stopped = False
-        self._clock = mock.patch.object(loop_module, "time", self)
+        self._patches = contextlib.ExitStack()
         self._marker = _Marker(self)
         self.core = RegistryCore("e", 0.0, CoreSettings(tick_interval=3600), watchful=True)
         self._loop = Loop.__new__(Loop)
@@ -124,7 +126,14 @@ class World:
             "events": [],
             "replies": [],
             "marker": self._marker,
-            "poller": self,
+            "requests": "requests",
+            "marker_file": 1,
+            "stream_file": 2,
+            "files": mock.Mock(wait=self.wait),
+            "for_requests": [0],
+            "marker_read": False,
+            "woken_by": [1, 2],
+            "unsure": set(),
             "away_logged": math.inf,
             "has_slept": True,
             "bell": mock.Mock(),
@@ -137,13 +146,17 @@ class World:
             setattr(self._loop, f"_{name}", value)
 
     def __enter__(self) -> Self:
-        self._clock.start()
+        for name, fake in {
+            "time": self,
+            "has_message": lambda socket: socket == "requests" and bool(self.queue),
+        }.items():
+            self._patches.enter_context(mock.patch.object(loop_module, name, fake))
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: object, trace: TracebackType | None
     ) -> None:
-        self._clock.stop()
+        self._patches.close()
 
     def run(self, seconds: float) -> None:
         """Let the registry do its rounds."""
@@ -211,12 +224,12 @@ class World:
     def time(self) -> float:
         return self.now + 1_700_000_000.0
 
-    def poll(self, milliseconds: int) -> list[object]:
-        end = self.now + milliseconds / 1000
+    def wait(self, seconds: float) -> list[int]:
+        end = self.now + poll_timeout(seconds) / 1000
         while self.now < end and not self.queue and not self._marker.arrived:
             self.may_stop()
             self.let_pass(max(0.0, min(self._next_due(), self._thread_wakes, end) - self.now))
-        return []  # nobody looks what it was, but for a ring
+        return [*([0] if self.queue else []), *([1] if self._marker.arrived else [])]
 
 
 class _Router:
