@@ -48,6 +48,12 @@ class Worker:
         self._process.start()
         theirs.close()
 
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        assert self._process.pid is not None
+        return self._process.pid
+
     def tell(self, *command: Any) -> None:
         """Ask for something, and do not wait."""
         self._pipe.send(command)
