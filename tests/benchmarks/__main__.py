@@ -14,13 +14,15 @@ from typing import Final
 
 from rich.console import Console
 
-from . import throughput
+from . import latency, throughput, watching
 from .figures import Figure
 from .profile import FULL, QUICK, Profile
 from .report import Results, save, show
 
 PARTS: Final[Mapping[str, Callable[[Profile], Iterator[Figure]]]] = {
     "throughput": throughput.measure,
+    "latency": latency.measure,
+    "watching": watching.measure,
 }
 """What can be measured, in the order of the table."""
 

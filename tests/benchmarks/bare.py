@@ -7,7 +7,7 @@ a process of its own; it says over its pipe where it is, and ends with it.
 import enum
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any, Final
@@ -20,7 +20,7 @@ from devicewatch.events.sockets import Context, Socket
 from .crowd import Worker
 from .servers import Server
 
-_ID: Final = "0b5ab2b0-5b1c-4b5e-8f2e-0f0a0a0a0a0a"
+ID: Final = "0b5ab2b0-5b1c-4b5e-8f2e-0f0a0a0a0a0a"
 """As long as a uuid, or an epoch."""
 
 _SEQ: Final = 1_234_567
@@ -93,8 +93,8 @@ def _answer(request: Request, stream: Socket) -> bytes:
                 "event": "REGISTER_ACK",
                 "payload": {
                     "name": payload["name"],
-                    "uuid": _ID,
-                    "epoch": _ID,
+                    "uuid": ID,
+                    "epoch": ID,
                     "seq": _SEQ,
                     "alive_timeout": payload["alive_timeout"],
                 },
@@ -112,7 +112,7 @@ def _publish(stream: Socket, topic: str, device: dict[str, Any], **more: str) ->
     now = time.time()
     body = {
         "event": topic,
-        "epoch": _ID,
+        "epoch": ID,
         "seq": _SEQ,
         "time": now,
         "device": {
@@ -132,37 +132,41 @@ def _publish(stream: Socket, topic: str, device: dict[str, Any], **more: str) ->
 def drain(pipe: Connection, events_urls: Sequence[str]) -> None:
     """Be one watcher of each stream, that reads what comes and does nothing with it.
 
-    It answers each of the pipe's questions with how many events have come so far.
+    It answers each of the pipe's questions with how many events of each have come so far.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     context: Context = zmq.Context()
+    sockets = [subscriber(context, url) for url in events_urls]
+    counts = [0 for _ in sockets]
     poller = zmq.Poller()
-    count = 0
-    sockets = []
-    for url in events_urls:
-        socket = context.socket(zmq.SUB)
-        for topic in (b"added", b"removed"):
-            socket.subscribe(topic)
-        socket.connect(url)
-        poller.register(socket, zmq.POLLIN)
-        sockets.append(socket)
-    poller.register(pipe.fileno(), zmq.POLLIN)
+    for source in (*sockets, pipe.fileno()):
+        poller.register(source, zmq.POLLIN)
     while True:
         ready = dict(poller.poll())
-        for socket in sockets:
+        for number, socket in enumerate(sockets):
             if socket in ready:
-                count += _empty(socket.recv)
+                counts[number] += _empty(socket)
         if pipe.fileno() in ready:
             try:
                 pipe.recv()
             except EOFError:
                 return
-            pipe.send(count)
+            pipe.send(counts)
 
 
-def _empty(receive: Callable[[int], bytes]) -> int:
+def subscriber(context: Context, events_url: str) -> Socket:
+    """A raw SUB that hears of those who come and go."""
+    socket = context.socket(zmq.SUB)
+    socket.set(zmq.RCVHWM, 0)
+    for topic in ("added", "removed"):
+        socket.subscribe(topic)
+    socket.connect(events_url)
+    return socket
+
+
+def _empty(socket: Socket) -> int:
     """Read all messages that wait, of two frames each; say how many there were."""
-    count = 0
+    receive, count = socket.recv, 0
     try:
         while True:
             receive(zmq.NOBLOCK)

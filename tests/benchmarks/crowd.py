@@ -58,6 +58,10 @@ class Worker:
         """Ask for something, and do not wait."""
         self._pipe.send(command)
 
+    def has_answered(self, seconds: float = 0.0) -> bool:
+        """Whether there is an answer, within so many seconds."""
+        return self._pipe.poll(seconds)
+
     def answer(self) -> Any:
         """What it answers to what it was told."""
         if not self._pipe.poll(PATIENCE):

@@ -64,15 +64,15 @@ def succeeded(replies: Sequence[bytes]) -> bool:
     return all(b'"success":true' in reply for reply in set(replies))
 
 
-def register(number: int, lease: float = LEASE) -> bytes:
-    """The request of a device."""
+def register(number: int, lease: float = LEASE, name: str = "") -> bytes:
+    """The request of a device, which is called "cam-N" unless it has another name."""
     return _encode(
         {
             "event": "REGISTER",
             "payload": {
                 "device_type": "camera",
                 "addr": f"tcp://10.0.{number >> 16}.1:{number & 0xFFFF}",
-                "name": f"cam-{number}",
+                "name": name or f"cam-{number}",
                 "alive_timeout": lease,
             },
         }
