@@ -8,8 +8,8 @@ PACKAGES := events registry subscribers
 
 NAMES := $(sort $(wildcard $(PACKAGES:=/*.py) $(PACKAGES:=/*/*.py) $(PACKAGES:=/*/static/*)))
 
-.PHONY: FORCE help demo test check format soak storms crashes log-crashes fuzz bench bench-journal \
-	herd floods screenshots clean
+.PHONY: FORCE help demo test check format soak storms crashes log-crashes fuzz bench bench-quick \
+	performance bench-journal herd floods screenshots clean
 
 help:
 	@echo "make demo    a registry, three devices and a watcher, for real (under 20 s)"
@@ -21,7 +21,9 @@ help:
 	@echo "make crashes kill a registry that has a journal KILLS=30 times under load, from SEED=…"
 	@echo "make log-crashes  the same with loggers, KILLS=100 times: their files are the event stream"
 	@echo "make fuzz    bytes that nobody has thought of, for SECONDS=60 each target, from SEED=…"
-	@echo "make bench   requests per second at 10 and at 10,000 devices, beside a bare loop"
+	@echo "make bench   everything that matters, beside a bare loop; minutes. ONLY=latency,watching"
+	@echo "make bench-quick  the same, roughly, in less than a minute"
+	@echo "make performance  the same as make bench, and what docs/performance.md shows of it, anew"
 	@echo "make bench-journal  what a journal costs, on the disk of FOLDER=…, and how soon it is back"
 	@echo "make herd    200 watchers of 5,000 devices lose the registry together, and come back"
 	@echo "make floods  what a flood from one key does to the renewals of the others"
@@ -62,7 +64,14 @@ fuzz: $(VENV)/fuzz
 	$(BIN)/python -m tests.fuzz --seconds $(or $(SECONDS),60) $(if $(SEED),--seed $(SEED))
 
 bench: $(VENV)/installed
-	$(BIN)/python tests/benchmarks/flatness.py
+	$(BIN)/python -m tests.benchmarks --json $(or $(JSON),bench.json) $(if $(ONLY),--only $(ONLY))
+
+bench-quick: $(VENV)/installed
+	$(BIN)/python -m tests.benchmarks --quick --json $(or $(JSON),bench.json) $(if $(ONLY),--only $(ONLY))
+
+performance: $(VENV)/installed
+	$(BIN)/python -m tests.benchmarks --json docs/performance.json
+	$(BIN)/python -m tests.benchmarks.charts docs/performance.json
 
 bench-journal: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks.journal $(FOLDER)

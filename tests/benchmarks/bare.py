@@ -54,6 +54,8 @@ def serve(pipe: Connection, kind: Kind) -> None:
     context: Context = zmq.Context()
     requests = context.socket(zmq.REP if kind is Kind.REP else zmq.ROUTER)
     stream = context.socket(zmq.PUB)
+    for socket in (requests, stream):
+        socket.set(zmq.SNDHWM, 10_000)  # as the registry has; a ROUTER drops what is more
     ports = [s.bind_to_random_port("tcp://127.0.0.1") for s in (requests, stream)]
     pipe.send(ports)
     if kind is Kind.REP:
@@ -66,7 +68,7 @@ def _reply(requests: Socket, stream: Socket) -> None:
     decode = msgspec.json.Decoder(Request).decode
     receive, send = requests.recv, requests.send
     while True:
-        send(_answer(decode(receive()), stream))
+        send(answer(decode(receive()), stream))
 
 
 def _route(requests: Socket, stream: Socket) -> None:
@@ -76,18 +78,18 @@ def _route(requests: Socket, stream: Socket) -> None:
     while True:
         peer = receive()
         receive()  # the delimiter
-        reply = _answer(decode(receive()), stream)
+        reply = answer(decode(receive()), stream)
         send(peer, zmq.SNDMORE)
         send(b"", zmq.SNDMORE)
         send(reply)
 
 
-def _answer(request: Request, stream: Socket) -> bytes:
+def answer(request: Request, stream: Socket) -> bytes:
     """The reply, as long as the registry's, after an event as long as the registry's."""
     name = request.event
     if name == "REGISTER":
         payload = request.payload
-        _publish(stream, "added", payload)
+        publish(stream, "added", payload)
         return _encode(
             {
                 "event": "REGISTER_ACK",
@@ -101,14 +103,14 @@ def _answer(request: Request, stream: Socket) -> bytes:
             }
         )
     if name == "UNREGISTER":
-        _publish(stream, "removed", _DEVICE, reason="unregistered")
+        publish(stream, "removed", _DEVICE, reason="unregistered")
     return _encode({"event": "ACK", "payload": {"req_event": name, "success": True}})
 
 
 _DEVICE: Final = {"name": "cam-12345", "device_type": "camera", "addr": "tcp://10.0.0.1:12345"}
 
 
-def _publish(stream: Socket, topic: str, device: dict[str, Any], **more: str) -> None:
+def publish(stream: Socket, topic: str, device: dict[str, Any], **more: str) -> None:
     now = time.time()
     body = {
         "event": topic,

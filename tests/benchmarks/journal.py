@@ -25,7 +25,8 @@ from devicewatch.registry import SqliteJournal
 from devicewatch.registry.commands.demo import running
 from devicewatch.registry.core import CoreSettings, RegistryCore
 
-from .flatness import Client, ratio
+from .client import Client
+from .figures import ratio
 
 ROUNDS: Final = 7
 SINGLE: Final = 300

@@ -20,7 +20,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from devicewatch.registry.commands.demo import running
-from tests.benchmarks.flatness import FEW, WINDOW, Client, ratio
+from tests.benchmarks.client import FEW, WINDOW, Client
+from tests.benchmarks.figures import ratio
 
 ROUNDS = 100
 BURST = 3_000

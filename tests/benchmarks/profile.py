@@ -49,5 +49,5 @@ QUICK: Final = Profile(
     watchers=(100,),
 )
 
-TINY: Final = Profile(name="tiny", rounds=1, seconds=0.02, trips=20, devices=(3, 30), watchers=(4,))
+TINY: Final = Profile(name="tiny", rounds=1, seconds=0.02, trips=20, devices=(3, 30), watchers=(2,))
 """For the suite: whether figures come out."""

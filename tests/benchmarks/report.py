@@ -49,9 +49,20 @@ class Results:
 
 
 def save(results: Results, path: Path) -> None:
-    """Write the JSON."""
+    """Write the JSON, each figure with all its samples on a line of its own."""
     values = attrs.asdict(results, value_serializer=_plain)
-    path.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    figures = values.pop("figures")
+    parts = (
+        f"  {_line(name)}: [\n   " + ",\n   ".join(map(_line, found)) + "\n  ]"
+        for name, found in figures.items()
+    )
+    head = "".join(f" {_line(name)}: {_line(value)},\n" for name, value in values.items())
+    text = "{\n" + head + ' "figures": {\n' + ",\n".join(parts) + "\n }\n}\n"
+    path.write_text(text, encoding="utf-8")
+
+
+def _line(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def load(path: Path) -> Results:
@@ -69,6 +80,8 @@ def load(path: Path) -> Results:
 
 
 def _plain(_owner: object, _field: object, value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
     return value.value if isinstance(value, Of) else value
 
 
@@ -121,6 +134,8 @@ def _row(figure: Figure, notes: list[str]) -> Sequence[str | Text]:
 
 def _verdict(results: Results) -> Text:
     goals = [f.met for found in results.figures.values() for f in found if f.met is not None]
+    if not goals:
+        return Text("nothing was measured that has a goal", style="dim")
     if all(goals):
         return Text(f"all {len(goals)} goals are met", style="green")
     return Text(f"{goals.count(False)} of {len(goals)} goals are missed", style="bold red")
