@@ -34,8 +34,8 @@ class Profile:
 FULL: Final = Profile(
     name="full",
     rounds=15,
-    seconds=0.4,
-    trips=1_000,
+    seconds=0.2,
+    trips=800,
     devices=(10, 10_000, 100_000),
     watchers=(100, 1_000),
 )
@@ -44,7 +44,7 @@ QUICK: Final = Profile(
     name="quick",
     rounds=3,
     seconds=0.15,
-    trips=200,
+    trips=400,
     devices=(10, 10_000),
     watchers=(100,),
 )
