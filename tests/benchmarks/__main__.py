@@ -26,6 +26,8 @@ PARTS: Final[Mapping[str, Callable[[Profile], Iterator[Figure]]]] = {
 }
 """What can be measured, in the order of the table."""
 
+_PIPE_WIDTH: Final = 130
+
 
 def run(results: Results, profile: Profile, parts: list[str], console: Console) -> None:
     """Measure these parts; what is found goes into the results at once."""
@@ -56,7 +58,8 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     finally:  # what there is, even if that is not all
-        show(results, Console(highlight=False))
+        width = None if sys.stdout.isatty() else _PIPE_WIDTH
+        show(results, Console(highlight=False, width=width))
         if options.json:
             save(results, options.json)
 

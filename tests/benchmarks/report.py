@@ -17,6 +17,9 @@ from .figures import TIMES, Figure, Goal, Of
 
 MET, MISSED = "✓", "✗"
 
+WIDE: Final = 110
+"""Columns of a terminal that has room for everything."""
+
 _MACHINE: Final = (
     "{profile}, {date}: {cores} cores of {cpu}, {kernel}, {python}, libzmq {libzmq}, pyzmq {pyzmq}"
 )
@@ -95,15 +98,20 @@ def _figure(values: dict[str, Any]) -> Figure:
 
 def show(results: Results, console: Console) -> None:
     """Print the table."""
+    headings = ("MEDIAN", "SPREAD", "BARE LOOP", "RATIO", "GOAL")
+    left_out = headings.index("SPREAD") + 1 if console.width < WIDE else None
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for heading in ("", "MEDIAN", "SPREAD", "BARE LOOP", "RATIO", "GOAL"):
-        table.add_column(heading, justify="right" if heading else "left", no_wrap=bool(heading))
+    table.add_column("")
+    for heading in headings:
+        if left_out is None or heading != "SPREAD":
+            table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     notes: list[str] = []
     for name, found in results.figures.items():
         table.add_row(Text(name, style="bold cyan"))
         for figure in found:
-            table.add_row(*_row(figure, notes))
+            cells = _row(figure, notes)
+            table.add_row(*(cell for place, cell in enumerate(cells) if place != left_out))
         table.add_section()
     console.print(table)
     for number, note in enumerate(notes, 1):
