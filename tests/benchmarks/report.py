@@ -21,7 +21,8 @@ WIDE: Final = 110
 """Columns of a terminal that has room for everything."""
 
 _MACHINE: Final = (
-    "{profile}, {date}: {cores} cores of {cpu}, {kernel}, {python}, libzmq {libzmq}, pyzmq {pyzmq}"
+    "Measured on {date} ({profile}) with {cores} cores of {cpu}, {kernel}, {python}, "
+    "libzmq {libzmq}, pyzmq {pyzmq}. Others kept {load} cores busy when it began."
 )
 
 _DIGITS: Final = {"/s": 0, "B": 0}

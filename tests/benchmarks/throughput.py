@@ -134,11 +134,20 @@ def _listen(contenders: list[Contender], stack: ExitStack) -> Worker:
         assert time.monotonic() < end, "nobody publishes"
         for contender in contenders:
             contender.come_and_go(0.0)
-    for contender, heard in zip(contenders, listener.ask("count"), strict=True):
+    for contender, heard in zip(contenders, _settled(listener), strict=True):
         contender.rates.clear()
         contender.costs.clear()
         contender.events = heard
     return listener
+
+
+def _settled(listener: Worker) -> list[int]:
+    """How many events it has heard of each, once all that were on their way are there."""
+    before: list[int] = []
+    while before != (counts := listener.ask("count")):
+        before = counts
+        time.sleep(0.05)
+    return before
 
 
 def _check(contenders: list[Contender], listener: Worker) -> None:
