@@ -32,7 +32,7 @@ def describe() -> dict[str, str | int]:
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "libzmq": zmq.zmq_version(),
         "pyzmq": zmq.pyzmq_version(),
-        "load": f"{os.getloadavg()[0]:.1f}",  # of others, as it is asked for before the beginning
+        "load": f"{os.getloadavg()[0]:.1f}",  # asked for before anything begins, so of others
     }
 
 

@@ -22,7 +22,7 @@ WIDE: Final = 110
 
 _MACHINE: Final = (
     "Measured on {date} ({profile}) with {cores} cores of {cpu}, {kernel}, {python}, "
-    "libzmq {libzmq}, pyzmq {pyzmq}. Others kept {load} cores busy when it began."
+    "libzmq {libzmq}, pyzmq {pyzmq}. The load (of others) was {load} when it began."
 )
 
 _DIGITS: Final = {"/s": 0, "B": 0}
