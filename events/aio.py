@@ -52,6 +52,7 @@ class Lookout:
         self._callback = callback
         self._files: Sequence[int] = ()
         self._copies: list[int] = []
+        self._due = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def watch(self, files: Sequence[int], seconds: float) -> None:
@@ -61,8 +62,10 @@ class Lookout:
             files: File descriptors, in a list that does not change: the same one is the same ones.
             seconds: When to call back if nothing can be read; a day, if it is more.
         """
-        self._cancel()
-        self._timer = self._loop.call_later(max(0.0, min(seconds, 86_400)), self._callback)
+        self._due = self._loop.time() + max(0.0, min(seconds, 86_400))
+        if self._timer is None or self._timer.when() > self._due:
+            self._cancel()
+            self._timer = self._loop.call_at(self._due, self._ring)
         if files is not self._files:
             self._forget()
             self._files = files
@@ -75,6 +78,13 @@ class Lookout:
         """Call back no more. May be repeated."""
         self._cancel()
         self._forget()
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._loop.time() < self._due:  # put off meanwhile: that is seldom worth a new timer
+            self._timer = self._loop.call_at(self._due, self._ring)
+        else:
+            self._callback()
 
     def _cancel(self) -> None:
         if self._timer is not None:

@@ -86,6 +86,8 @@ class Link:
     def refusal(self) -> AuthenticationError | None:
         """Whether it is not let in, as far as that has shown. It is of no use then: close it."""
         handshake = self._handshake
+        if self._monitor is None and self._knock is None:
+            return handshake.refusal
         for outcome in self._outcomes():
             handshake.saw(outcome)
             if outcome is Outcome.AGREED and self._key is None:

@@ -28,6 +28,8 @@ HEARTBEAT_TIMEOUT: Final = 6_000
 """Milliseconds after which a connection that says nothing is given up by both ends, and sought
 anew by this one: TCP by itself would keep it for hours when a cable is pulled (half-open)."""
 
+_READABLE: Final = int(zmq.POLLIN)  # arithmetic of enums takes as long as asking
+
 HANDSHAKE_TIMEOUT: Final = 6_000
 """Milliseconds in which both ends of a new connection have to introduce themselves."""
 
@@ -132,7 +134,7 @@ def has_message(socket: Socket) -> bool:
     Raises:
         ContextTerminated: It is.
     """
-    return bool(int(socket.get(zmq.EVENTS)) & zmq.POLLIN)
+    return bool(int(socket.get(zmq.EVENTS)) & _READABLE)
 
 
 def receive_frames(socket: Socket) -> list[bytes]:

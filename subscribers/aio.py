@@ -21,7 +21,7 @@ from ..events.errors import RegistryUnreachable
 from ..events.html import view_html
 from ..events.keys import Key
 from ..events.protocol import DEFAULT_REGISTRY
-from ..events.records import Added, Cursor, Device, Event, Record, Removed, State, Status
+from ..events.records import Cursor, Device, Event, Record, State, Status
 from ..events.sockets import Context, check_address
 from .mirror import Mirror
 from .transport import Transport
@@ -299,15 +299,15 @@ class AsyncWatcher:
     async def _next_event(self) -> Event | None:
         while True:
             record = await self._next()
-            if record is None or isinstance(record, Added | Removed):
+            if record is None or isinstance(record, Event):
                 return record
 
     async def _next(self) -> Record | None:
         while not self.closed:
             record = self._mirror.next_record()
             if record is not None:
-                if self._transport.seconds_to_deadline() <= 0:
-                    self._serve_soon()  # there is room again
+                if self._mirror.state is not State.LIVE:
+                    self._serve_soon()  # there may be room again, to fetch more
                 return record
             await self._wait()
         if self._error is not None:
@@ -355,7 +355,8 @@ class AsyncWatcher:
         except Exception as error:  # noqa: BLE001 - for whoever waits
             self._error = error
             self._fail("its task was ended")
-        self._news.set()
+        if self._mirror.has_news:
+            self._news.set()
 
     def _receive(self) -> None:
         """An event goes to whoever waits for it before anything else is done."""

@@ -4,7 +4,7 @@ from collections import deque
 from typing import Final
 
 from ..events.protocol import DEFAULT_TICK_INTERVAL, STALE_AFTER_TICKS
-from ..events.records import Added, Cursor, Event, Removed, StreamMessage
+from ..events.records import Cursor, Event, StreamMessage
 
 MAX_KEPT: Final = 10_000
 """Events kept while something is fetched. Losing more than that makes it start anew."""
@@ -14,14 +14,14 @@ class Hearsay:
     """The stream, as far as it was heard. Times are in seconds on a monotonic clock.
 
     Attributes:
-        place: Where the stream was, by its latest message; None before the first.
-        time: The registry's time in that message, in seconds since 1970.
+        place: Where the stream was: its latest message; None before the first.
+        time: The registry's time in the latest message of all, in seconds since 1970.
         tick_interval: Seconds between two ticks.
         behind: The seq of a message that was behind what is known, if that was the last word.
     """
 
     def __init__(self) -> None:
-        self.place: Cursor | None = None
+        self.place: StreamMessage | None = None
         self.time = 0.0
         self.tick_interval = DEFAULT_TICK_INTERVAL
         self.behind: int | None = None
@@ -55,10 +55,10 @@ class Hearsay:
             False if the stream, or what is known, is further on: then it is no sign of life.
         """
         for place in (self.place, known):
-            if place and place.epoch == message.epoch and place.seq > message.seq:
+            if place and place.seq > message.seq and place.epoch == message.epoch:
                 self.behind = message.seq
                 return False
-        self.place = Cursor(message.epoch, message.seq)
+        self.place = message
         self.time = message.time
         self.behind = None
         self._heard_at = now
@@ -83,7 +83,7 @@ class Hearsay:
 
     def keep(self, message: StreamMessage) -> None:
         """Keep a message for later, if it is an event."""
-        if isinstance(message, Added | Removed):
+        if isinstance(message, Event):
             self._kept.append(message)
 
     def kept(self, epoch: str, after: int = 0) -> list[Event]:

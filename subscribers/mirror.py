@@ -200,6 +200,11 @@ class Mirror:
         actions, self._actions = self._actions, []
         return actions
 
+    @property
+    def has_news(self) -> bool:
+        """Whether there is something to hand on, or to be told by `take_refusal`."""
+        return self._view.waiting > 0 or self._refusal is not None
+
     def next_record(self) -> Record | None:
         """The next event, or word on the view, to hand on; None when there is none for now."""
         return self._view.next_record()

@@ -9,13 +9,13 @@ resync, however long nobody reads.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from types import MappingProxyType
 from typing import Final
 
 from ..events.protocol import Origin
-from ..events.records import Added, Cursor, Device, Event, Live, Record, Removed, Stale
-from .snapshot import fold
+from ..events.records import Cursor, Device, Event, Live, Record, Stale
+from .snapshot import Arrivals, arrivals, fold
 
 MAX_WAITING: Final = 10_000
 """Events that wait for a reader who is slow."""
@@ -44,20 +44,21 @@ class Outbox:
         self._existing = existing
         self._limit = self._allowed = limit
         # What to hand out, if anything, and the cursor to move to with it.
-        self._queue: deque[tuple[Record | None, Cursor | None]] = deque()
+        self._queue: deque[tuple[Record | Arrivals | None, Cursor | None]] = deque()
+        self._first: Sized = ()  # the devices of the one `Arrivals` in there
 
     def __len__(self) -> int:
-        return len(self._queue)
+        return len(self._queue) + max(0, len(self._first) - 1)
 
     @property
     def full(self) -> bool:
         """Whether no more events should be put in."""
-        return len(self._queue) >= self._allowed
+        return len(self) >= self._allowed
 
     @property
     def has_room(self) -> bool:
         """Whether enough has been read to go on, after it was full."""
-        return len(self._queue) <= self._allowed // 2
+        return len(self) <= self._allowed // 2
 
     def wants(self, device: Device) -> bool:
         """Whether a device is of interest."""
@@ -67,7 +68,9 @@ class Outbox:
         """The devices, by name, once everything queued will have been handed out."""
         devices = dict(self._devices)
         for record, _ in self._queue:
-            if isinstance(record, Added | Removed):
+            if isinstance(record, Arrivals):
+                devices.update((device.name, device) for device in record.devices)
+            elif isinstance(record, Event):
                 fold(devices, record)
         return devices
 
@@ -78,19 +81,29 @@ class Outbox:
         self._devices.update((device.name, device) for device in devices if self.wants(device))
         self.cursor = cursor
 
-    def put(self, event: Event) -> None:
-        """Queue an event, if it is of interest."""
+    def put(self, event: Event) -> Cursor:
+        """Queue an event, if it is of interest; say where it leads to."""
+        cursor = event.cursor
         if self.wants(event.device):
-            self._queue.append((event, event.cursor))
+            self._queue.append((event, cursor))
         else:
-            self._move(event.cursor)
+            self._move(cursor)
+        return cursor
+
+    def put_first(self, devices: Iterable[Device], cursor: Cursor, origin: Origin) -> None:
+        """Queue the devices that are there at the beginning; they lead to `cursor`. Done once."""
+        first = arrivals(filter(self.wants, devices), cursor, origin)
+        if first:
+            self._first = first
+            self._queue.append((first, None))
+        self.put_difference((), cursor)
 
     def put_difference(self, events: Iterable[Event], cursor: Cursor) -> None:
         """Queue what a snapshot has brought, however much; it leads to `cursor`."""
         for event in events:
             self.put(event)
         self._move(cursor)
-        self._allowed = len(self._queue) + self._limit
+        self._allowed = len(self) + self._limit
 
     def mark(self, record: Live | Stale) -> None:
         """Queue a word on the view, unless it is back to where it was when last spoken of."""
@@ -112,7 +125,7 @@ class Outbox:
     def _move(self, cursor: Cursor) -> None:
         if not self._queue:
             self.cursor = cursor
-        elif isinstance(self._queue[-1][0], Added | Removed):
+        elif isinstance(self._queue[-1][0], Event | Arrivals):
             self._queue.append((None, cursor))
         else:
             self._queue.append((self._queue.pop()[0], cursor))
@@ -123,8 +136,13 @@ class Outbox:
         """Hand out the next event, or word on the view; None if there is none for now."""
         while self._queue:
             record, cursor = self._queue.popleft()
+            if isinstance(record, Arrivals):
+                if len(record) > 1:
+                    self._queue.appendleft((record, None))
+                record = next(record)
+                cursor = record.cursor
             self.cursor = cursor or self.cursor
-            if isinstance(record, Added | Removed):
+            if isinstance(record, Event):
                 fold(self._devices, record)
                 if record.origin is Origin.SNAPSHOT and not self._existing:
                     continue

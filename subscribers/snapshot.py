@@ -7,6 +7,7 @@ so a device that registers meanwhile is on a later page, or in the events, or in
 always the same one, since `(epoch, revision)` identifies a registration.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
@@ -82,7 +83,7 @@ class PagedSnapshot:
                     devices.pop(event.device.revision, None)
         if at != self.last.seq:
             return None
-        return [device for _, device in sorted(devices.items())]
+        return _in_order(devices)
 
 
 def fold(devices: dict[str, Device], event: Event) -> None:
@@ -112,20 +113,47 @@ def rewind(devices: Iterable[Device], events: Sequence[Event]) -> list[Device]:
             present.pop(event.device.revision, None)
         else:
             present[event.device.revision] = event.device
-    return [device for _, device in sorted(present.items())]
+    return _in_order(present)
 
 
-def arrivals(devices: Sequence[Device], cursor: Cursor, origin: Origin) -> Iterator[Event]:
+def _in_order(by_revision: Mapping[int, Device]) -> list[Device]:
+    return [by_revision[revision] for revision in sorted(by_revision)]
+
+
+def arrivals(devices: Iterable[Device], cursor: Cursor, origin: Origin) -> "Arrivals":
     """The devices, in order of revision, as events that lead to `cursor`.
 
     Whoever resumes after one of them needs the rest, and then what followed `cursor`.
     """
-    for index, device in enumerate(devices):
-        last = index == len(devices) - 1
-        place = cursor if last else attrs.evolve(cursor, revision=device.revision)
-        yield Added(
-            cursor.epoch, device.revision, device.registered_at, device, origin, cursor=place
-        )
+    return Arrivals(devices, cursor, origin)
+
+
+class Arrivals(Iterator[Added]):
+    """Each event is made when it is asked for.
+
+    A hundred thousand that wait would be looked through again and again by Python's garbage
+    collector, for longer than it takes to make them.
+
+    Attributes:
+        devices: Those that have yet to come.
+    """
+
+    def __init__(self, devices: Iterable[Device], cursor: Cursor, origin: Origin) -> None:
+        self.devices = deque(devices)
+        self._cursor = cursor
+        self._origin = origin
+
+    def __len__(self) -> int:
+        return len(self.devices)
+
+    def __next__(self) -> Added:
+        if not self.devices:
+            raise StopIteration
+        device, place = self.devices.popleft(), self._cursor
+        if self.devices:
+            place = Cursor(place.epoch, place.seq, device.revision)
+        time = device.registered_at
+        return Added(place.epoch, device.revision, time, device, self._origin, cursor=place)
 
 
 def difference(

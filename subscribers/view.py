@@ -145,8 +145,7 @@ class View:
 
     def put(self, event: Event) -> None:
         """Take in the next event."""
-        self.at = Cursor(event.epoch, event.seq)
-        self._outbox.put(event)
+        self.at = self._outbox.put(event)
 
     def replay(self, events: Sequence[Event]) -> None:
         """Take in what follows `replay_from`; where it is to resume, `take` makes use of it."""
@@ -183,11 +182,11 @@ class View:
             return self._resume(self.since, devices, at, events)
         if self.at is not None:
             changes = difference(self._outbox.known(), self.at, devices, at, time)
+            self._outbox.put_difference(changes, at)
         else:
             origin = Origin.SNAPSHOT if self.resumed is None else Origin.RESYNC
-            changes = arrivals(devices, at, origin)
+            self._outbox.put_first(devices, at, origin)
         self._resynced = self.at is not None or self.resumed is False
-        self._outbox.put_difference(changes, at)
         self.at = at
         return True
 

@@ -16,7 +16,7 @@ from ..events.errors import RegistryUnreachable
 from ..events.html import view_html
 from ..events.keys import Key
 from ..events.protocol import DEFAULT_REGISTRY
-from ..events.records import Added, Cursor, Device, Event, Record, Removed, State, Status
+from ..events.records import Cursor, Device, Event, Record, State, Status
 from ..events.sockets import Bell, Context, Files, check_address
 from .mirror import Mirror
 from .transport import Transport
@@ -227,7 +227,7 @@ class Watcher:
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             record = self._next(deadline)
-            if record is None or isinstance(record, Added | Removed):
+            if record is None or isinstance(record, Event):
                 return record
 
     def get_record(self, timeout: float | None = None) -> Record | None:
