@@ -370,7 +370,7 @@ class Mirror:
     def _follow(self, message: Event | Tick, now: float) -> None:
         match self.phase:
             case Phase.LIVE:
-                if now >= self._view.state_since + self._heard.silence:
+                if self._inquiry.losses and now >= self._view.state_since + self._heard.silence:
                     self._inquiry.losses = 0
                 self._follow_live(message, now)
             case Phase.REPLAYING:

@@ -9,7 +9,7 @@ resync, however long nobody reads.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -45,10 +45,10 @@ class Outbox:
         self._limit = self._allowed = limit
         # What to hand out, if anything, and the cursor to move to with it.
         self._queue: deque[tuple[Record | Arrivals | None, Cursor | None]] = deque()
-        self._first: Sized = ()  # the devices of the one `Arrivals` in there
+        self._more = 0  # how many will have followed when the one `Arrivals` in there is used up
 
     def __len__(self) -> int:
-        return len(self._queue) + max(0, len(self._first) - 1)
+        return len(self._queue) + self._more
 
     @property
     def full(self) -> bool:
@@ -94,7 +94,7 @@ class Outbox:
         """Queue the devices that are there at the beginning; they lead to `cursor`. Done once."""
         first = arrivals(filter(self.wants, devices), cursor, origin)
         if first:
-            self._first = first
+            self._more = len(first) - 1
             self._queue.append((first, None))
         self.put_difference((), cursor)
 
@@ -137,7 +137,8 @@ class Outbox:
         while self._queue:
             record, cursor = self._queue.popleft()
             if isinstance(record, Arrivals):
-                if len(record) > 1:
+                if self._more:
+                    self._more -= 1
                     self._queue.appendleft((record, None))
                 record = next(record)
                 cursor = record.cursor

@@ -8,7 +8,7 @@ loses messages there, and the mirror notices and catches up.
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
-from typing import Literal, Self, overload
+from typing import Literal, Self, TypeVar, overload
 
 import zmq
 
@@ -20,6 +20,8 @@ from ..events.records import Cursor, Device, Event, Record, State, Status
 from ..events.sockets import Bell, Context, Files, check_address
 from .mirror import Mirror
 from .transport import Transport
+
+T = TypeVar("T")
 
 
 @overload
@@ -106,6 +108,10 @@ def watch(
 def _until_done(watcher: "Watcher", records: Iterator[Record]) -> Generator[Record, None, None]:
     with watcher:
         yield from records
+
+
+def _deadline(timeout: float | None) -> float | None:
+    return None if timeout is None else time.monotonic() + timeout
 
 
 class Watcher:
@@ -206,7 +212,7 @@ class Watcher:
             RegistryUnreachable: It took longer, or the watcher was closed; the message says what
                 was in the way.
         """
-        if self._work(lambda: self._mirror.state is State.LIVE, timeout):
+        if self._work(lambda: self._mirror.state is State.LIVE or None, _deadline(timeout)):
             return
         if self.closed:
             raise RegistryUnreachable(f"no live view of {self._url}: {self._closed_why}")
@@ -224,7 +230,7 @@ class Watcher:
         Returns:
             None if there was none in time, or the watcher is closed.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = _deadline(timeout)
         while True:
             record = self._next(deadline)
             if record is None or isinstance(record, Event):
@@ -240,7 +246,7 @@ class Watcher:
         Returns:
             None if there was none in time, or the watcher is closed.
         """
-        return self._next(None if timeout is None else time.monotonic() + timeout)
+        return self._next(_deadline(timeout))
 
     def records(self) -> Iterator[Record]:
         """Iterate over the events, with `Live` and `Stale` among them."""
@@ -281,32 +287,23 @@ class Watcher:
     # --- at work ------------------------------------------------------------------------------
 
     def _next(self, deadline: float | None = None) -> Record | None:
-        record: Record | None = None
+        return self._work(self._mirror.next_record, deadline)
 
-        def found() -> bool:
-            nonlocal record
-            record = self._mirror.next_record()
-            return record is not None
-
-        self._work(found, None if deadline is None else deadline - time.monotonic())
-        return record
-
-    def _work(self, done: Callable[[], bool], timeout: float | None) -> bool:
-        """Serve the mirror until `done()`; False if time ran out or the watcher was closed."""
-        deadline = None if timeout is None else time.monotonic() + timeout
+    def _work(self, look: Callable[[], T], deadline: float | None) -> T | None:
+        """Serve the mirror until `look` finds something; None if time ran out or it is closed."""
         if not self._in_use.acquire(blocking=False):
             if self.closed:
-                return False
+                return None
             raise RuntimeError("another thread is waiting for this watcher's events")
         try:
             in_time = True
-            while not self.closed:
-                if done():
-                    return True
+            while self._closed_at is None:
+                if (found := look()) is not None:
+                    return found
                 if (refusal := self._mirror.take_refusal()) is not None:
                     raise refusal
                 if not in_time:
-                    return False
+                    return None
                 self._step(deadline)
                 in_time = deadline is None or time.monotonic() < deadline
         except zmq.ContextTerminated:
@@ -315,7 +312,7 @@ class Watcher:
             self._in_use.release()
             if self.closed:
                 self._release()
-        return False
+        return None
 
     def _step(self, deadline: float | None) -> None:
         """Give the mirror the next thing that arrives, or the time."""

@@ -3,7 +3,7 @@
 import pytest
 
 from devicewatch.events.protocol import Origin
-from devicewatch.events.records import Added, Cursor, Live, Record, Stale
+from devicewatch.events.records import Added, Cursor, Device, Live, Record, Stale
 from devicewatch.subscribers.outbox import Outbox
 from devicewatch.subscribers.snapshot import arrivals
 from tests.support.driver import added, device, removed
@@ -80,6 +80,53 @@ def test_where_an_earlier_watcher_was_is_where_it_begins() -> None:
     assert outbox.devices == {"d9": CAMERA}
     assert outbox.cursor == Cursor("e", 9)
     assert outbox.next() is None
+
+
+# --- the devices that are there at the beginning ------------------------------------------------
+
+
+def first_of(*devices: Device, device_type: str | None = None) -> Outbox:
+    outbox = Outbox(limit=4, device_type=device_type)
+    outbox.mark(STALE)
+    outbox.put_first(devices, Cursor("e", 12), Origin.SNAPSHOT)
+    outbox.put(added(13))
+    return outbox
+
+
+def test_the_first_devices_come_in_their_turn_and_lead_to_their_cursor() -> None:
+    outbox = first_of(device(1), CAMERA)
+    assert outbox.next() == STALE
+    assert (outbox.devices, outbox.cursor) == ({}, None)
+    assert outbox.next() == Added("e", 1, device(1).registered_at, device(1), Origin.SNAPSHOT)
+    assert (outbox.devices, outbox.cursor) == ({"d1": device(1)}, Cursor("e", 12, 1))
+    assert outbox.next() == SNAPPED
+    assert outbox.cursor == Cursor("e", 12)
+    assert outbox.next() == added(13)
+    assert outbox.next() is None
+
+
+def test_each_of_the_first_devices_waits_and_is_known() -> None:
+    outbox = first_of(device(1), device(2), CAMERA)
+    lengths = [len(outbox)]
+    while outbox.next() is not None:
+        assert outbox.known() == {each.name: each for each in (*map(device, (1, 2, 13)), CAMERA)}
+        lengths.append(len(outbox))
+    assert lengths == [6, 5, 4, 3, 2, 0]  # among them the move to where they lead
+
+
+def test_of_the_first_devices_too_only_some_are_wanted() -> None:
+    assert read(first_of(device(1), CAMERA, device(10), device_type="camera")) == [STALE, SNAPPED]
+    nobody = first_of(device(1), device_type="camera")
+    assert read(nobody) == [STALE]
+    assert nobody.cursor == Cursor("e", 13)
+
+
+def test_after_the_first_devices_as_many_more_may_wait() -> None:
+    outbox = first_of(device(1), device(2), CAMERA)
+    for seq in range(14, 17):
+        assert not outbox.full
+        outbox.put(added(seq))
+    assert outbox.full
 
 
 # --- only some of them ------------------------------------------------------------------------
