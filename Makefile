@@ -9,7 +9,7 @@ PACKAGES := events registry subscribers
 NAMES := $(sort $(wildcard $(PACKAGES:=/*.py) $(PACKAGES:=/*/*.py) $(PACKAGES:=/*/static/*)))
 
 .PHONY: FORCE help demo test check format soak storms crashes log-crashes fuzz bench bench-quick \
-	performance bench-journal herd floods screenshots clean
+	performance bench-journal bench-peers herd floods screenshots clean
 
 help:
 	@echo "make demo    a registry, three devices and a watcher, for real (under 20 s)"
@@ -25,6 +25,7 @@ help:
 	@echo "make bench-quick  the same, roughly, in less than a minute"
 	@echo "make performance  the same as make bench, and what docs/performance.md shows of it, anew"
 	@echo "make bench-journal  what a journal costs, on the disk of FOLDER=…, and how soon it is back"
+	@echo "make bench-peers  Redis and NATS at the same work, where they are installed; QUICK=1"
 	@echo "make herd    200 watchers of 5,000 devices lose the registry together, and come back"
 	@echo "make floods  what a flood from one key does to the renewals of the others"
 	@echo "make screenshots  the pictures of the web page in the docs, anew (needs Chromium)"
@@ -75,6 +76,10 @@ performance: $(VENV)/installed
 
 bench-journal: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks.journal $(FOLDER)
+
+bench-peers: $(VENV)/installed
+	$(BIN)/pip install --quiet --disable-pip-version-check "redis[hiredis]>=8" "nats-py>=2.16"
+	$(BIN)/python -m tests.benchmarks.peers $(if $(QUICK),--quick)
 
 herd: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks.herd

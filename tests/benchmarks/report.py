@@ -97,9 +97,9 @@ def _figure(values: dict[str, Any]) -> Figure:
     return Figure(**values)
 
 
-def show(results: Results, console: Console) -> None:
-    """Print the table."""
-    headings = ("MEDIAN", "SPREAD", "BARE LOOP", "RATIO", "GOAL")
+def show(results: Results, console: Console, beside: str = "BARE LOOP") -> None:
+    """Print the table of what was measured beside something."""
+    headings = ("MEDIAN", "SPREAD", beside, "RATIO", "GOAL")
     left_out = headings.index("SPREAD") + 1 if console.width < WIDE else None
     table = Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
     table.add_column("")

@@ -1,0 +1,1 @@
+"""Redis and NATS at the registry's work, beside the registry; see `__main__`."""
