@@ -9,7 +9,7 @@ from .client import (
     send_alive_check,
     unregister_device,
 )
-from .journal import Journal, MemoryJournal
+from .journal import Journal, MemoryJournal, NoJournal
 from .limits import KEYED, Limits
 from .presence import PresenceState, PresenceStatus
 from .requester import query_devices, query_info
@@ -26,6 +26,7 @@ __all__ = [
     "Journal",
     "Limits",
     "MemoryJournal",
+    "NoJournal",
     "PresenceState",
     "PresenceStatus",
     "SqliteJournal",

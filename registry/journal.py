@@ -152,3 +152,17 @@ class MemoryJournal:
     def close(self) -> None:
         """See `Journal`."""
         self._in_use = False
+
+
+class NoJournal:
+    """A journal that keeps nothing, for a registry that forgets everybody when it ends."""
+
+    def load(self, epoch: str, history: int) -> Past:  # noqa: ARG002 - there is none
+        """See `Journal`. There is no past."""
+        return Past(epoch)
+
+    def append(self, change: Change) -> None:
+        """See `Journal`. Nobody has to call it."""
+
+    def close(self) -> None:
+        """See `Journal`."""

@@ -10,6 +10,7 @@ a new one. No call costs more than O(log n).
 A lease is an object that its holder keeps, so that a renewal looks nothing up.
 """
 
+import math
 from heapq import heappop, heappush
 from typing import Any, Final, Generic, TypeVar
 
@@ -72,6 +73,7 @@ class Leases(Generic[L]):
     def cancel(self, lease: L) -> None:
         """End a lease that was granted."""
         lease.entry = None
+        lease.deadline = -math.inf  # which may have been the entry, and a circle
         self._number -= 1
         self._tidy()
 

@@ -82,7 +82,8 @@ class DeviceRegistry(threading.Thread):
         tick_interval: Seconds between two ticks.
         journal: Keeps who is registered: a registry that is started with the journal of one that
             has ended, in whatever way, goes on in its place, and nobody notices. It belongs to
-            the registry from `start` to the end. None keeps nothing beyond this registry's life.
+            the registry from `start` to the end. None keeps it in memory, for another registry of
+            this program; `NoJournal()` keeps nothing, which saves memory and time.
         key: The registry's own key: it lets in only those whose keys are authorized, and everything
             is encrypted. None lets in everybody who can connect.
         authorized: The file that lists the keys that are let in (see `docs/security.md`); None is

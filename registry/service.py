@@ -20,7 +20,7 @@ from ..events.protocol import ErrorCode
 from ..events.records import Event, StreamMessage
 from .core import RegistryCore
 from .counts import Counts
-from .journal import Change, Journal
+from .journal import Journal, NoJournal
 from .security import peer_name
 from .tally import Tally
 
@@ -48,7 +48,8 @@ class Service:
         self, core: RegistryCore, journal: Journal, publish: Callable[[StreamMessage], None]
     ) -> None:
         self._core = core
-        self._journal = journal
+        # Where nothing is kept, what there would be to keep is not even put together.
+        self._journal = None if isinstance(journal, NoJournal) else journal
         self._publish = publish
         self._tally = Tally()
         self._counts: Counts | None = None
@@ -62,7 +63,8 @@ class Service:
             journal: Takes the journal's place.
         """
         self._counts = counts
-        self._journal = journal
+        if self._journal is not None:
+            self._journal = journal
 
     def answer(self, frames: Sequence[bytes], now: float, peer: str | None = None) -> bytes:
         """Serve one request, whatever it is, and give the one frame of its reply.
@@ -95,8 +97,7 @@ class Service:
             Exception: As in `answer`.
         """
         events = self._core.expire(now, drained=drained)
-        change = self._core.change
-        if change is not None and self._keep(change) is None:
+        if self._keep() is None:
             self._publish_all(events)
 
     def _serve(self, request: Request, now: float, peer: str | None) -> Reply:
@@ -107,12 +108,11 @@ class Service:
             log.exception("a request failed inside the registry")
             self._core.revert()
             return ErrorReply(None, ErrorCode.INTERNAL, "the registry failed; see its log")
-        change = self._core.change
-        if change is not None:
-            error = self._keep(change)
-            if error is not None:
-                why = f"nothing has changed, as the registry cannot keep it now: {error}"
-                return ErrorReply(request_name(request), ErrorCode.UNAVAILABLE, why)
+        error = self._keep()
+        if error is not None:
+            why = f"nothing has changed, as the registry cannot keep it now: {error}"
+            return ErrorReply(request_name(request), ErrorCode.UNAVAILABLE, why)
+        if events:
             self._publish_all(events)
         elif type(reply) is ErrorReply and reply.code in _NOTABLE:
             self._log("refused", reply, now, peer)
@@ -131,8 +131,13 @@ class Service:
                 times=times,
             )
 
-    def _keep(self, change: Change) -> JournalError | None:
+    def _keep(self) -> JournalError | None:
         """Have the core's change kept, or take it back and say why."""
+        if self._journal is None:
+            return None
+        change = self._core.change
+        if change is None:
+            return None
         try:
             self._journal.append(change)
         except JournalError as error:
