@@ -14,7 +14,7 @@ from typing import Final
 
 from rich.console import Console
 
-from . import latency, throughput, watching
+from . import expiry, joining, journal, latency, memory, pacing, throughput, watching
 from .figures import Figure
 from .profile import FULL, QUICK, Profile
 from .report import Results, save, show
@@ -23,6 +23,11 @@ PARTS: Final[Mapping[str, Callable[[Profile], Iterator[Figure]]]] = {
     "throughput": throughput.measure,
     "latency": latency.measure,
     "watching": watching.measure,
+    "joining": joining.measure,
+    "expiry": expiry.measure,
+    "memory": memory.measure,
+    "pacing": pacing.measure,
+    "journal": journal.measure,
 }
 """What can be measured, in the order of the table."""
 

@@ -119,6 +119,20 @@ def alone(
     )
 
 
+def worst(
+    row: str,
+    unit: str,
+    samples: Iterable[float],
+    bare: Iterable[float],
+    goal: Goal | None = None,
+    note: str = "",
+) -> Figure:
+    """A figure of the worst that has happened in any round, with the worst at the bare loop."""
+    figure = beside(row, unit, samples, bare, goal, note)
+    most = max(figure.bare_samples)
+    return attrs.evolve(figure, value=figure.high, bare=most, ratio=figure.high / most)
+
+
 def flatness(
     row: str, many: Sequence[float], few: Sequence[float], goal: Goal | None = None
 ) -> Figure:
