@@ -72,10 +72,8 @@ class Asker:
             self._is_ready = True
         found: list[Waits] = []
         self._worker.ask("begin")
-        try:
-            yield found
-        finally:
-            found.append(self._worker.ask("end"))
+        yield found
+        found.append(self._worker.ask("end"))  # not after an error: it may wait for ever
 
     def __enter__(self) -> Self:
         return self

@@ -9,10 +9,11 @@ import hashlib
 import logging
 import multiprocessing
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import Any, Final, Self
 
 import attrs
@@ -51,7 +52,9 @@ class Worker:
 
     def __init__(self, target: Callable[..., None], *arguments: Any) -> None:
         self._pipe, theirs = multiprocessing.Pipe()
-        self._process = _processes.Process(target=target, args=(theirs, *arguments), daemon=True)
+        self._process = _processes.Process(
+            target=_work, args=(target, theirs, *arguments), daemon=True
+        )
         self._process.start()
         theirs.close()
 
@@ -92,6 +95,19 @@ class Worker:
 
     def __exit__(self, *_error: object) -> None:
         self.close()
+
+
+def _work(target: Callable[..., None], pipe: Connection, *arguments: Any) -> None:
+    """What a worker does; it ends with the process that started it, be that killed."""
+    starter = multiprocessing.parent_process()
+    assert starter is not None
+
+    def end_with_starter() -> None:
+        wait([starter.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=end_with_starter, daemon=True).start()
+    target(pipe, *arguments)
 
 
 # --- devices -------------------------------------------------------------------------------------
