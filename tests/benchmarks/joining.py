@@ -84,7 +84,7 @@ def _figures(size: int, rounds: list[Round]) -> Iterator[Figure]:
         + (f"; {failed} renewals failed" if failed else ""),
     )  # fmt: skip
     yield beside(
-        f"{row}: its CPU", "s",
+        f"{row}: its processors' time", "s",
         [r.joined.processor for r in rounds], [r.bare.processor for r in rounds],
     )  # fmt: skip
     yield alone(

@@ -100,7 +100,7 @@ def measure(profile: Profile, where: str | None = None) -> Iterator[Figure]:
     for name, mode in modes.items():
         yield beside(f"REGISTER/s, {name}", "/s", mode.rates[1:], loop.rates[1:])
     for name, mode in modes.items():
-        yield beside(f"CPU per REGISTER, {name}", "µs", mode.costs[1:], loop.costs[1:])
+        yield beside(f"REGISTER, processors' time, {name}", "µs", mode.costs[1:], loop.costs[1:])
     for share, word in ((0.5, "p50"), (0.99, "p99")):
         theirs = [percentile(trips, share) for trips in loop.trips[1:]]
         for name, mode in modes.items():

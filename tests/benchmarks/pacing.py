@@ -72,7 +72,7 @@ def measure_idle(devices: int, scale: Scale) -> Iterator[Figure]:
             before, since = cpu(server.pid), time.monotonic()
             time.sleep(scale.idle / scale.slices)
             found.append(100 * (cpu(server.pid) - before) / (time.monotonic() - since))
-    row = f"CPU at rest, {devices:,} devices"
+    row = f"at rest, processors' time, {devices:,} devices"
     yield alone(row, "%", found, at_most(0.3, Of.VALUE), "of one core")
 
 
@@ -98,7 +98,7 @@ def measure_paced(rate: int, seconds: float, scale: Scale) -> Figure:
         clients[1].look()
         failed, expired = clients[1].failed, _count(lost)
     return beside(
-        f"CPU per renewal, {rate:,}/s of {devices:,} devices", "µs", ours, bare,
+        f"renewal, processors' time, {rate:,}/s of {devices:,} devices", "µs", ours, bare,
         at_most(1.3),
         f"{clients[1].succeeded:,} renewals in time, {actual:,.0f} per second; {failed or 'none'} "
         f"failed, {expired or 'no'} leases were lost",
