@@ -34,7 +34,7 @@ def measure(profile: Profile) -> Iterator[Figure]:
     """Give the figures."""
     many = profile.devices[1] if profile.quick else profile.devices[-1]
     yield from measure_crowd(many, rounds=1 if profile.quick else 2)
-    yield from measure_single(profile.devices[1], profile.trips // 5, 1 if profile.quick else 3)
+    yield from measure_single(profile.devices[1], profile.trips // 8, 1 if profile.quick else 3)
 
 
 # --- all at once ----------------------------------------------------------------------------------
