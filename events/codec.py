@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache, reduce
 from operator import or_
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 import attrs
 from msgspec import DecodeError, Raw, Struct, defstruct
@@ -44,16 +44,19 @@ _REPLIES: Final[dict[type, ReplyName]] = {
 }
 
 
+_TopicName: TypeAlias = Literal["added", "removed", "tick", "bye"]
+
+
 @attrs.frozen
 class _Envelope:
     event: str
     payload: Raw = Raw(b"{}")  # noqa: RUF009 - immutable
 
 
-class _Body(Struct, gc=False):
+class _Body(Struct, gc=False, omit_defaults=True):
     """Any message of the stream. Apart from the records: `origin` is never taken from the wire."""
 
-    event: Literal["added", "removed", "tick", "bye"]
+    event: _TopicName
     epoch: str
     seq: messages.Seq
     time: float
@@ -266,17 +269,12 @@ def decode_event(frames: Sequence[bytes]) -> records.StreamMessage:
     return _event(body)
 
 
-def _body(message: records.StreamMessage) -> dict[str, object]:
-    body: dict[str, object] = {
-        "event": message.topic,
-        "epoch": message.epoch,
-        "seq": message.seq,
-        "time": message.time,
-    }
+def _body(message: records.StreamMessage) -> _Body:
+    body = _Body(message.topic.value, message.epoch, message.seq, message.time)
     if isinstance(message, records.Added | records.Removed):
-        body["device"] = message.device
+        body.device = message.device
         if isinstance(message, records.Removed):
-            body["reason"] = message.reason
+            body.reason = message.reason
     return body
 
 

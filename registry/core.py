@@ -275,29 +275,30 @@ class RegistryCore:
         self._ledger.settle()
         self.at_work(now)  # held up just now, perhaps: it shall not lengthen what this grants
         refusal = None if peer is None else self._authority.refusal(request, peer, now)
-        reply, events = (refusal, []) if refusal else self._answer(request, now, peer)
+        reply: Reply
+        events: list[Event] = []
+        match request:
+            case _ if refusal is not None:
+                reply = refusal
+            case CheckAlive():
+                reply = self._check_alive(request, now, peer)
+            case Register():
+                reply, events = self._register(request, now, peer)
+            case Unregister():
+                reply, events = self._unregister(request, now, peer)
+            case Info():
+                reply = self._info(now)
+            case Snapshot():
+                reply = self._snapshot(request)
+            case Replay():
+                reply = self._replay(request)
+            case UnknownRequest():
+                reply = Unsupported(request.req_event)
+            case _:
+                assert_never(request)
         if type(reply) is ErrorReply and reply.code == ErrorCode.FORBIDDEN:
             self.refused += 1
         return reply, events
-
-    def _answer(self, request: Request, now: float, peer: str | None) -> tuple[Reply, list[Event]]:
-        match request:
-            case CheckAlive():
-                return self._check_alive(request, now, peer), []
-            case Register():
-                return self._register(request, now, peer)
-            case Unregister():
-                return self._unregister(request, now, peer)
-            case Info():
-                return self._info(now), []
-            case Snapshot():
-                return self._snapshot(request), []
-            case Replay():
-                return self._replay(request), []
-            case UnknownRequest():
-                return Unsupported(request.req_event), []
-            case _:
-                assert_never(request)
 
     def expire(self, now: float, *, drained: bool = True) -> list[Event]:
         """Remove devices whose lease has ended for sure, as far as `EXPIRED_PER_CALL` goes.
@@ -378,8 +379,13 @@ class RegistryCore:
                 return _anothers(request)
             if not self._authority.may_stay(holder):
                 return _UNKNOWN
-        self._ledger.renew(holder, request.alive_timeout, now)
+        self._renew(holder, request.alive_timeout, now)
         return _RENEWED
+
+    def _renew(self, holder: Holder, seconds: float, now: float) -> None:
+        if seconds != holder.lease:
+            self._ledger.change_lease(holder, seconds, now)
+        self._leases.set(holder, seconds, now)
 
     def _unregister(
         self, request: Unregister, now: float, peer: str | None
@@ -400,7 +406,7 @@ class RegistryCore:
             again = here.request is not None and here.request.instance == request.instance
             again = again and self._authority.is_of(here, peer)
             if again and _asks_for_what_it_has(request, here):
-                self._ledger.renew(here, lease_asked_for(request), now)
+                self._renew(here, lease_asked_for(request), now)
                 return self._register_ack(here), []
             if not (again or request.displace):
                 return _occupied(here.device), []

@@ -228,7 +228,12 @@ class Loop:
                 return True
             now = time.monotonic()
             if envelope:  # else it asks for no answer, and gets none
-                answer = self._answer(frames, now, peer)
+                marker = self._marker.read(frames)
+                if marker is None:
+                    answer = self._service.answer(frames, now, peer)
+                else:
+                    answer, self._marker_read = b"", True
+                    self._core.marker_read(marker)
                 self._replies.append((envelope, answer))
                 if at_once or len(self._replies) == _TOGETHER:
                     self._send()
@@ -244,14 +249,6 @@ class Loop:
             if now > end:
                 break
         return False
-
-    def _answer(self, frames: list[bytes], now: float, peer: str | None) -> bytes:
-        number = self._marker.read(frames)
-        if number is None:
-            return self._service.answer(frames, now, peer)
-        self._core.marker_read(number)
-        self._marker_read = True
-        return b""
 
     def _publish(self, message: StreamMessage) -> None:
         self._events.append(encode_event(message))

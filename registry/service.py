@@ -80,15 +80,15 @@ class Service:
         try:
             request = decode_request(frames)
         except MessageError as error:
-            reply = ErrorReply(error.req_event, error.code, str(error))
-            self._log("bad request", reply, now, peer)
+            refusal = ErrorReply(error.req_event, error.code, str(error))
+            self._log("bad request", refusal, now, peer)
             if self._counts is not None:
-                self.latest = None, reply
-            return encode_reply(reply)
-        answer = self._serve(request, now, peer)
+                self.latest = None, refusal
+            return encode_reply(refusal)
+        reply = self._serve(request, now, peer)
         if self._counts is not None:
-            self.latest = request, answer
-        return encode_reply(answer)
+            self.latest = request, reply
+        return encode_reply(reply)
 
     def expire(self, now: float, *, drained: bool) -> None:
         """Remove devices whose lease has ended for sure; see `RegistryCore.expire`.
