@@ -4,6 +4,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+import msgspec
+
 from devicewatch.events import codec, messages
 from devicewatch.events.protocol import Reason
 from devicewatch.events.records import StreamMessage
@@ -86,11 +88,11 @@ def _patched(target: str, name: str, value: object) -> Play:
     return play
 
 
-_body: Final[Callable[[StreamMessage], dict[str, object]]] = codec._body
+_body: Final[Callable[[StreamMessage], msgspec.Struct]] = codec._body
 
 
-def _a_body_to_the_second(message: StreamMessage) -> dict[str, object]:
-    return _body(message) | {"time": round(message.time)}
+def _a_body_to_the_second(message: StreamMessage) -> msgspec.Struct:
+    return msgspec.structs.replace(_body(message), time=round(message.time))
 
 
 def _decode_without_depth(decoder: Any, data: Any, *_rest: object) -> Any:
