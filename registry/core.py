@@ -379,13 +379,8 @@ class RegistryCore:
                 return _anothers(request)
             if not self._authority.may_stay(holder):
                 return _UNKNOWN
-        self._renew(holder, request.alive_timeout, now)
+        self._ledger.renew(holder, request.alive_timeout, now)
         return _RENEWED
-
-    def _renew(self, holder: Holder, seconds: float, now: float) -> None:
-        if seconds != holder.lease:
-            self._ledger.change_lease(holder, seconds, now)
-        self._leases.set(holder, seconds, now)
 
     def _unregister(
         self, request: Unregister, now: float, peer: str | None
@@ -406,7 +401,7 @@ class RegistryCore:
             again = here.request is not None and here.request.instance == request.instance
             again = again and self._authority.is_of(here, peer)
             if again and _asks_for_what_it_has(request, here):
-                self._renew(here, lease_asked_for(request), now)
+                self._ledger.renew(here, lease_asked_for(request), now)
                 return self._register_ack(here), []
             if not (again or request.displace):
                 return _occupied(here.device), []

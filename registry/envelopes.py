@@ -50,15 +50,15 @@ class Router:
         else:
             first = receive(zmq.NOBLOCK, copy=False)
             envelope, peer = [first.bytes], self._whose(first)
-        frame = receive(copy=False)
+        frame = receive(0, False)
         while len(frame):
             if not frame.more:
                 return [], [], peer
             envelope.append(frame.bytes)
-            frame = receive(copy=False)
+            frame = receive(0, False)
         frames = []
         while frame.more:
-            frame = receive(copy=False)
+            frame = receive(0, False)
             frames.append(frame.bytes)
         return envelope, frames, peer
 

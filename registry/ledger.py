@@ -1,8 +1,8 @@
 """Who is registered, and what the latest change was, for as long as it may have to be undone.
 
 Each coming and going is an event and has the next `seq`, without holes (P1). `enter` and `leave`
-are the only places that make one and, with `change_lease`, the only ones that change what is to be
-kept. Each notes how to undo what it did. A change is settled by the
+are the only places that make one and, with `renew`, which may give a lease another length, the only
+ones that change what is to be kept. Each notes how to undo what it did. A change is settled by the
 next one; until then `revert` undoes it, and it is as if it had never been: for a request it is all
 or nothing, as it is in the journal.
 """
@@ -140,15 +140,15 @@ class Ledger:
         self._undo.append(partial(self._put_in, holder, left, now))
         self._events.append(Removed(self.epoch, self.seq, time, holder.device, reason))
 
-    def change_lease(self, holder: Holder, seconds: float, now: float) -> None:
-        """Let leases of another length be granted to a registration from now on.
-
-        A renewal as such needs no keeping: at the length that it had, it counts all the same.
-        """
-        before, left = holder.lease, max(self.leases.left(holder, now), holder.lease)
-        self._undo.append(partial(self._restore_lease, holder, before, left, now))
-        holder.lease = shared(seconds)
-        self._kept.append(holder)
+    def renew(self, holder: Holder, seconds: float, now: float) -> None:
+        """Let a lease begin anew, with that length from now on."""
+        if seconds != holder.lease:
+            # Renewing as such needs no keeping: at the length that it had, it counts all the same.
+            before, left = holder.lease, max(self.leases.left(holder, now), holder.lease)
+            self._undo.append(partial(self._restore_lease, holder, before, left, now))
+            holder.lease = shared(seconds)
+            self._kept.append(holder)
+        self.leases.set(holder, seconds, now)
 
     def _restore_lease(self, holder: Holder, seconds: float, left: float, now: float) -> None:
         holder.lease = seconds

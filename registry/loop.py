@@ -228,12 +228,11 @@ class Loop:
                 return True
             now = time.monotonic()
             if envelope:  # else it asks for no answer, and gets none
-                marker = self._marker.read(frames)
-                if marker is None:
-                    answer = self._service.answer(frames, now, peer)
-                else:
+                if frames and frames[0].startswith(self._marker.secret):
                     answer, self._marker_read = b"", True
-                    self._core.marker_read(marker)
+                    self._core.marker_read(self._marker.read(frames))
+                else:
+                    answer = self._service.answer(frames, now, peer)
                 self._replies.append((envelope, answer))
                 if at_once or len(self._replies) == _TOGETHER:
                     self._send()

@@ -32,11 +32,15 @@ class Marker:
     Args:
         context: ZeroMQ context to open sockets in.
         inproc: Address at which the socket for requests, a ROUTER, can be reached in `context`.
+
+    Attributes:
+        stream: What to poll: something happens there when `forward` has something to do.
+        secret: What a marker begins with.
     """
 
     def __init__(self, context: Context, inproc: str) -> None:
         # Nobody else can know it, and it is no JSON, so no request can be taken for a marker.
-        self._secret = f"marker {uuid4()} ".encode()
+        self.secret = f"marker {uuid4()} ".encode()
         self._queue = context.socket(zmq.DEALER)
         self._queue.linger = 0
         self.stream = context.socket(zmq.STREAM)
@@ -72,11 +76,9 @@ class Marker:
             for number in numbers:
                 self._enqueue(int(number))
 
-    def read(self, frames: list[bytes]) -> int | None:
-        """The number of the marker that a request is; None if it is none."""
-        if len(frames) != 1 or not frames[0].startswith(self._secret):
-            return None
-        return int(frames[0].removeprefix(self._secret))
+    def read(self, frames: list[bytes]) -> int:
+        """The number of the marker that a request which begins with its secret is."""
+        return int(frames[0].removeprefix(self.secret))
 
     def close(self) -> None:
         """Close its sockets."""
@@ -90,7 +92,7 @@ class Marker:
             while True:
                 self._queue.recv_multipart(zmq.NOBLOCK)  # what an earlier one was answered
         with contextlib.suppress(zmq.Again):
-            self._queue.send_multipart([b"", self._secret + b"%d" % number], zmq.NOBLOCK)
+            self._queue.send_multipart([b"", self.secret + b"%d" % number], zmq.NOBLOCK)
 
     def _connect(self) -> _socket.socket | None:
         try:

@@ -27,6 +27,8 @@ from .tally import Tally
 _NOTABLE: Final = (ErrorCode.FORBIDDEN, ErrorCode.TOO_FAST, ErrorCode.TOO_MANY)
 """Refusals that whoever looks after the registry wants to know of."""
 
+_FAILED: Final = ErrorReply(None, ErrorCode.INTERNAL, "the registry failed; see its log")
+
 log = get_logger(__name__)
 
 
@@ -80,14 +82,30 @@ class Service:
         try:
             request = decode_request(frames)
         except MessageError as error:
-            refusal = ErrorReply(error.req_event, error.code, str(error))
-            self._log("bad request", refusal, now, peer)
-            if self._counts is not None:
-                self.latest = None, refusal
-            return encode_reply(refusal)
-        reply = self._serve(request, now, peer)
+            return self._refuse_malformed(error, now, peer)
+        try:
+            reply, events = self._core.handle(request, now, peer)
+        except Exception:
+            # Our own fault, but one request's: the next one must be served (P11).
+            log.exception("a request failed inside the registry")
+            self._core.revert()
+            reply, events = _FAILED, []
+        if self._journal is not None and (why_not := self._keep(self._journal)) is not None:
+            why = f"nothing has changed, as the registry cannot keep it now: {why_not}"
+            reply = ErrorReply(request_name(request), ErrorCode.UNAVAILABLE, why)
+        elif events:
+            self._publish_all(events)
+        elif type(reply) is ErrorReply and reply.code in _NOTABLE:
+            self._log("refused", reply, now, peer)
         if self._counts is not None:
             self.latest = request, reply
+        return encode_reply(reply)
+
+    def _refuse_malformed(self, error: MessageError, now: float, peer: str | None) -> bytes:
+        reply = ErrorReply(error.req_event, error.code, str(error))
+        self._log("bad request", reply, now, peer)
+        if self._counts is not None:
+            self.latest = None, reply
         return encode_reply(reply)
 
     def expire(self, now: float, *, drained: bool) -> None:
@@ -97,26 +115,8 @@ class Service:
             Exception: As in `answer`.
         """
         events = self._core.expire(now, drained=drained)
-        if self._keep() is None:
+        if self._journal is None or self._keep(self._journal) is None:
             self._publish_all(events)
-
-    def _serve(self, request: Request, now: float, peer: str | None) -> Reply:
-        try:
-            reply, events = self._core.handle(request, now, peer)
-        except Exception:
-            # Our own fault, but one request's: the next one must be served (P11).
-            log.exception("a request failed inside the registry")
-            self._core.revert()
-            return ErrorReply(None, ErrorCode.INTERNAL, "the registry failed; see its log")
-        error = self._keep()
-        if error is not None:
-            why = f"nothing has changed, as the registry cannot keep it now: {error}"
-            return ErrorReply(request_name(request), ErrorCode.UNAVAILABLE, why)
-        if events:
-            self._publish_all(events)
-        elif type(reply) is ErrorReply and reply.code in _NOTABLE:
-            self._log("refused", reply, now, peer)
-        return reply
 
     def _log(self, what: str, reply: ErrorReply, now: float, peer: str | None) -> None:
         who = "unknown" if peer is None else peer_name(peer)
@@ -131,15 +131,13 @@ class Service:
                 times=times,
             )
 
-    def _keep(self) -> JournalError | None:
+    def _keep(self, journal: Journal) -> JournalError | None:
         """Have the core's change kept, or take it back and say why."""
-        if self._journal is None:
-            return None
         change = self._core.change
         if change is None:
             return None
         try:
-            self._journal.append(change)
+            journal.append(change)
         except JournalError as error:
             self._core.revert()
             if not self._refused:

@@ -10,7 +10,7 @@ from devicewatch.events.errors import JournalError
 from devicewatch.events.messages import ErrorReply, Register, RegisterAck, Request, Snapshot
 from devicewatch.events.protocol import MAX_PAGE
 from devicewatch.registry.core import RegistryCore
-from devicewatch.registry.journal import Past
+from devicewatch.registry.journal import Journal, Past
 from devicewatch.registry.service import Service
 from devicewatch.subscribers.hearsay import Hearsay
 from devicewatch.subscribers.mirror import Mirror, Phase
@@ -171,18 +171,18 @@ class CountsAnew(RegistryCore):
 class PublishesFirst(Service):
     """Breaks P10: watchers hear of what is not durable yet."""
 
-    def _keep(self) -> JournalError | None:
+    def _keep(self, journal: Journal) -> JournalError | None:
         change = self._core.change
         if change is not None:
             self._publish_all(change.events)
-        return super()._keep()
+        return super()._keep(journal)
 
 
 class AcknowledgesWhatIsNotKept(Service):
     """Breaks P10: a full disk is none of its business."""
 
-    def _keep(self) -> JournalError | None:
-        if self._journal is not None and self._core.change is not None:
+    def _keep(self, journal: Journal) -> JournalError | None:
+        if self._core.change is not None:
             with contextlib.suppress(JournalError):
-                self._journal.append(self._core.change)
+                journal.append(self._core.change)
         return None

@@ -285,6 +285,7 @@ class _Marker:
         self._world = world
         self._connection = Connection()
         self.arrived: list[int] = []
+        self.secret = b"marker "
 
     def send(self, number: int) -> None:
         self._world.reaches_kernel(lambda: self.arrived.append(number))
@@ -294,8 +295,8 @@ class _Marker:
             self._world.queue.put(self._connection, b"marker %d" % number)
         self.arrived.clear()
 
-    def read(self, frames: list[bytes]) -> int | None:
-        return int(frames[0].split()[1]) if frames[0].startswith(b"marker ") else None
+    def read(self, frames: list[bytes]) -> int:
+        return int(frames[0].split()[1])
 
 
 class Device:
