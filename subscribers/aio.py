@@ -359,11 +359,15 @@ class AsyncWatcher:
             self._news.set()
 
     def _receive(self) -> None:
-        """An event goes to whoever waits for it before anything else is done."""
-        if self._transport.receive():
-            self._serve_soon()
-        else:
+        """An event goes to whoever waits for it; nothing else has to be done in a live view.
+
+        It has put off the deadline, and the lookout sees what becomes of that when it rings.
+        """
+        transport = self._transport
+        if not transport.receive():
             self._serve()
+        elif self._mirror.state is not State.LIVE or transport.has_more:
+            self._serve_soon()
 
     def _serve_soon(self) -> None:
         """Go on once others have run."""

@@ -83,7 +83,7 @@ class Transport:
         mirror.set_wall_offset(time.time() - time.monotonic())
         self._act()
         received = False
-        if self._stream is not None and has_message(self._stream.socket):
+        if self.has_more:
             for _ in range(_BATCH):
                 if not self.receive():
                     break
@@ -92,6 +92,11 @@ class Transport:
         if reply is not None:
             mirror.reply_received(reply, time.monotonic())
         return self._look_for_refusals() or received or reply is not None
+
+    @property
+    def has_more(self) -> bool:
+        """Whether a message of the stream waits."""
+        return self._stream is not None and has_message(self._stream.socket)
 
     def receive(self) -> bool:
         """Give the mirror the next message of the stream; say whether there was one.
