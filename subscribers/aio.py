@@ -12,6 +12,7 @@ One task does nothing but wait for the end, which may be that of the event loop.
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from functools import partial
 from typing import Literal, Self, overload
 
 import zmq
@@ -303,7 +304,7 @@ class AsyncWatcher:
                 return record
 
     async def _next(self) -> Record | None:
-        while not self.closed:
+        while self._closed_at is None:
             record = self._mirror.next_record()
             if record is not None:
                 if self._mirror.state is not State.LIVE:
@@ -337,7 +338,7 @@ class AsyncWatcher:
     async def _run(self) -> None:
         """Work until this is cancelled, as it is when the event loop ends."""
         loop = asyncio.get_running_loop()
-        self._lookout = Lookout(lambda: self._do(self._receive))
+        self._lookout = Lookout(partial(self._do, self._receive))
         self._serve_soon()
         try:
             await loop.create_future()

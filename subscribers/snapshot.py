@@ -10,6 +10,7 @@ always the same one, since `(epoch, revision)` identifies a registration.
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
+from typing import Self
 
 import attrs
 
@@ -128,7 +129,7 @@ def arrivals(devices: Iterable[Device], cursor: Cursor, origin: Origin) -> "Arri
     return Arrivals(devices, cursor, origin)
 
 
-class Arrivals(Iterator[Added]):
+class Arrivals:
     """Each event is made when it is asked for.
 
     A hundred thousand that wait would be looked through again and again by Python's garbage
@@ -145,6 +146,9 @@ class Arrivals(Iterator[Added]):
 
     def __len__(self) -> int:
         return len(self.devices)
+
+    def __iter__(self) -> Self:
+        return self
 
     def __next__(self) -> Added:
         if not self.devices:
