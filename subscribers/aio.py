@@ -360,14 +360,14 @@ class AsyncWatcher:
             self._news.set()
 
     def _receive(self) -> None:
-        """An event goes to whoever waits for it; nothing else has to be done in a live view.
+        """An event goes to whoever waits for it, before anything else is done, if there is.
 
-        It has put off the deadline, and the lookout sees what becomes of that when it rings.
+        It has put off the deadline; that is seen to when the lookout calls at the old one.
         """
         transport = self._transport
         if not transport.receive():
             self._serve()
-        elif self._mirror.state is not State.LIVE or transport.has_more:
+        elif transport.has_more:
             self._serve_soon()
 
     def _serve_soon(self) -> None:

@@ -137,6 +137,10 @@ class Outbox:
         while self._queue:
             record, cursor = self._queue.popleft()
             if isinstance(record, Arrivals):
+                if not self._tells(record.origin):  # all at once: nobody sees them come
+                    self._devices.update((device.name, device) for device in record.devices)
+                    self._more = 0
+                    continue
                 if self._more:
                     self._more -= 1
                     self._queue.appendleft((record, None))
@@ -145,9 +149,12 @@ class Outbox:
             self.cursor = cursor or self.cursor
             if isinstance(record, Event):
                 fold(self._devices, record)
-                if record.origin is Origin.SNAPSHOT and not self._existing:
+                if not self._tells(record.origin):
                     continue
             if record is not None:
                 return record
         self._allowed = self._limit
         return None
+
+    def _tells(self, origin: Origin) -> bool:
+        return self._existing or origin is not Origin.SNAPSHOT

@@ -137,12 +137,13 @@ class Arrivals:
 
     Attributes:
         devices: Those that have yet to come.
+        origin: That of each.
     """
 
     def __init__(self, devices: Iterable[Device], cursor: Cursor, origin: Origin) -> None:
         self.devices = deque(devices)
         self._cursor = cursor
-        self._origin = origin
+        self.origin = origin
 
     def __len__(self) -> int:
         return len(self.devices)
@@ -157,7 +158,7 @@ class Arrivals:
         if self.devices:
             place = Cursor(place.epoch, place.seq, device.revision)
         time = device.registered_at
-        return Added(place.epoch, device.revision, time, device, self._origin, cursor=place)
+        return Added(place.epoch, device.revision, time, device, self.origin, cursor=place)
 
 
 def difference(

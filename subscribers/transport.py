@@ -83,7 +83,7 @@ class Transport:
         mirror.set_wall_offset(time.time() - time.monotonic())
         self._act()
         received = False
-        if self.has_more:
+        if self._stream is not None and has_message(self._stream.socket):
             for _ in range(_BATCH):
                 if not self.receive():
                     break
@@ -95,7 +95,12 @@ class Transport:
 
     @property
     def has_more(self) -> bool:
-        """Whether a message of the stream waits."""
+        """Whether `serve` has something to do before anything else arrives.
+
+        A view that is live, and was before, needs nothing but what the stream brings.
+        """
+        if self._mirror.state is not State.LIVE or self._state is not State.LIVE:
+            return True
         return self._stream is not None and has_message(self._stream.socket)
 
     def receive(self) -> bool:

@@ -121,6 +121,25 @@ def test_of_the_first_devices_too_only_some_are_wanted() -> None:
     assert nobody.cursor == Cursor("e", 13)
 
 
+def test_the_first_devices_need_not_be_handed_out_either() -> None:
+    outbox = Outbox(existing=False, limit=4)
+    outbox.mark(STALE)
+    outbox.put_first([device(1), CAMERA], Cursor("e", 12), Origin.SNAPSHOT)
+    outbox.mark(LIVE)
+    assert outbox.next() == STALE
+    assert (outbox.devices, outbox.cursor) == ({}, None)
+    assert outbox.next() == LIVE
+    assert outbox.devices == {"d1": device(1), "d9": CAMERA}
+    assert outbox.cursor == Cursor("e", 12)
+    assert len(outbox) == 0
+
+
+def test_those_that_are_there_when_it_cannot_resume_are_handed_out_in_any_case() -> None:
+    outbox = Outbox(existing=False)
+    outbox.put_first([device(1)], Cursor("e", 12), Origin.RESYNC)
+    assert [event.origin for event in read(outbox) if isinstance(event, Added)] == [Origin.RESYNC]
+
+
 def test_after_the_first_devices_as_many_more_may_wait() -> None:
     outbox = first_of(device(1), device(2), CAMERA)
     for seq in range(14, 17):
