@@ -1,11 +1,14 @@
 """Waiting for sockets by their file descriptors, and taking what has arrived."""
 
+import asyncio
+import os
 from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
 import zmq
 
+from devicewatch.events.aio import Lookout
 from devicewatch.events.link import RequestSocket
 from devicewatch.events.sockets import Bell, Context, Files, Socket, has_message, receive_frames
 from tests.support.live import PATIENCE
@@ -68,3 +71,95 @@ def test_a_request_that_could_not_be_sent_does_not_keep_its_descriptor_readable(
         poller = zmq.Poller()
         poller.register(int(requests.waiting.get(zmq.FD)), zmq.POLLIN)
         assert not poller.poll(0)
+
+
+# --- in an event loop ----------------------------------------------------------------------------
+
+
+class Calls:
+    """Counts the calls of a lookout, which it is at the end of."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._called = asyncio.Event()
+        self.lookout = Lookout(self._call)
+
+    def _call(self) -> None:
+        self.number += 1
+        self._called.set()
+
+    async def more(self) -> None:
+        """Wait for another call."""
+        self._called.clear()
+        async with asyncio.timeout(PATIENCE):
+            await self._called.wait()
+
+
+def test_a_lookout_calls_until_there_is_nothing_to_read() -> None:
+    async def main() -> None:
+        calls = Calls()
+        with Bell() as bell:
+            files = [bell.fileno()]
+            calls.lookout.watch(files, PATIENCE)
+            for _ in range(3):
+                bell.ring()
+                await calls.more()
+                await calls.more()
+                bell.hush()
+                calls.lookout.watch(files, PATIENCE)
+        calls.lookout.close()
+
+    asyncio.run(main(), debug=True)
+
+
+def test_a_lookout_looks_at_what_it_was_told_last() -> None:
+    async def main() -> None:
+        calls = Calls()
+        with Bell() as first, Bell() as second:
+            first.ring()
+            calls.lookout.watch([first.fileno()], PATIENCE)
+            await calls.more()
+            calls.lookout.watch([second.fileno()], PATIENCE)
+            number = calls.number
+            for _ in range(3):
+                await asyncio.sleep(0)
+            assert calls.number == number
+            second.ring()
+            await calls.more()
+        calls.lookout.close()
+        calls.lookout.close()
+
+    asyncio.run(main(), debug=True)
+
+
+def test_a_lookout_calls_when_it_is_time_and_not_at_a_time_that_was_put_off() -> None:
+    async def main() -> None:
+        calls, loop = Calls(), asyncio.get_running_loop()
+        calls.lookout.watch([], PATIENCE)
+        calls.lookout.watch([], 0.01)  # sooner
+        calls.lookout.watch([], 0.02)  # and later again
+        due = loop.time() + 0.02
+        await calls.more()
+        assert loop.time() >= due - 0.001
+        assert calls.number == 1
+        calls.lookout.watch([], -1.0)
+        await calls.more()
+        calls.lookout.close()
+
+    asyncio.run(main(), debug=True)
+
+
+def test_a_lookout_may_outlive_its_loop_and_the_descriptors() -> None:
+    lookouts = []
+
+    async def main() -> None:
+        lookouts.append(Lookout(lambda: None))
+        with Bell() as bell:
+            lookouts[0].watch([bell.fileno()], PATIENCE)
+
+    asyncio.run(main())
+    [copy] = lookouts[0]._copies
+    os.fstat(copy)
+    lookouts[0].close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(copy)
