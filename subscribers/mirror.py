@@ -389,17 +389,16 @@ class Mirror:
 
     def _follow_live(self, message: Event | Tick, now: float) -> None:
         view = self._view
+        if isinstance(message, Event) and view.follow(message):
+            return
         if view.has_hole_before(message):
             why = "events were missed; fetching them"
         elif isinstance(message, Tick) or message.seq == view.seq:
             return
         elif view.full:
             why = f"the reader is too slow; {view.waiting} events wait for it"
-        elif view.too_large(1):
-            why = f"{self._url} shows more than {MAX_DEVICES} devices"
         else:
-            view.put(message)
-            return
+            why = f"{self._url} shows more than {MAX_DEVICES} devices"
         self._depart(why, now)
         self._fetch(message, now)
 

@@ -137,7 +137,8 @@ class Outbox:
         while self._queue:
             record, cursor = self._queue.popleft()
             if isinstance(record, Arrivals):
-                if not self._tells(record.origin):  # all at once: nobody sees them come
+                if not self._existing and record.origin is Origin.SNAPSHOT:
+                    # All at once: nobody sees them come.
                     self._devices.update((device.name, device) for device in record.devices)
                     self._more = 0
                     continue
@@ -149,12 +150,9 @@ class Outbox:
             self.cursor = cursor or self.cursor
             if isinstance(record, Event):
                 fold(self._devices, record)
-                if not self._tells(record.origin):
+                if not self._existing and record.origin is Origin.SNAPSHOT:
                     continue
             if record is not None:
                 return record
         self._allowed = self._limit
         return None
-
-    def _tells(self, origin: Origin) -> bool:
-        return self._existing or origin is not Origin.SNAPSHOT

@@ -88,6 +88,7 @@ class Transport:
                 if not self.receive():
                     break
                 received = True
+                self._act()
         reply = self._requests.receive()
         if reply is not None:
             mirror.reply_received(reply, time.monotonic())
@@ -106,7 +107,8 @@ class Transport:
     def receive(self) -> bool:
         """Give the mirror the next message of the stream; say whether there was one.
 
-        This alone is what has to be done at once for an event that somebody waits for.
+        This alone is what has to be done at once for an event that somebody waits for; `serve` is
+        to follow, if it `has_more`.
 
         Raises:
             zmq.ContextTerminated: The context has been.
@@ -118,7 +120,6 @@ class Transport:
         except zmq.Again:
             return False
         self._mirror.stream_received(frames, time.monotonic())
-        self._act()
         return True
 
     def advance(self) -> None:

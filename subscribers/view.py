@@ -123,7 +123,8 @@ class View:
 
     def too_large(self, more: int) -> bool:
         """Whether with more events there may be more devices than any registry is believed."""
-        return len(self.devices) + self.waiting + len(self._replayed) + more > MAX_DEVICES
+        outbox = self._outbox
+        return len(outbox.devices) + len(outbox) + len(self._replayed) + more > MAX_DEVICES
 
     def has_hole_before(self, message: Event | Tick) -> bool:
         """Whether something lies between what is known and this message."""
@@ -142,6 +143,16 @@ class View:
         return place.seq + len(self._replayed)
 
     # --- in -----------------------------------------------------------------------------------
+
+    def follow(self, event: Event) -> bool:
+        """Take in an event, if it is the next one and there is room for it."""
+        at = self.at
+        if at is None or event.seq != at.seq + 1 or event.epoch != at.epoch:
+            return False
+        if self._outbox.full or self.too_large(1):
+            return False
+        self.put(event)
+        return True
 
     def put(self, event: Event) -> None:
         """Take in the next event."""
