@@ -6,10 +6,12 @@ Each liar is a process, too; commands other than `serve` are as they always are.
 import enum
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Final
+from typing import Any, Final
 
+from devicewatch.events.records import Event
 from devicewatch.registry import cli, loop, server
 from devicewatch.registry.commands import serve
 from devicewatch.registry.journal import Change
@@ -39,6 +41,15 @@ class SlowJournal(SqliteJournal):
         super().append(change)
 
 
+class PublishesAtOnce(PublishesFirst):
+    """Does not even wait for the end of the batch."""
+
+    def _publish_all(self, events: Sequence[Event]) -> None:
+        super()._publish_all(events)
+        the_loop: Any = getattr(self._publish, "__self__", None)
+        the_loop._send()
+
+
 class Lie(enum.Enum):
     """What a registry may do wrong."""
 
@@ -51,7 +62,7 @@ class Lie(enum.Enum):
 _DOUBLES: Final[dict[Lie, list[tuple[ModuleType, str, type]]]] = {
     Lie.LAGGING: [(serve, "SqliteJournal", LaggingJournal)],
     Lie.PUBLISHING_FIRST: [
-        (loop, "Service", PublishesFirst),
+        (loop, "Service", PublishesAtOnce),
         (serve, "SqliteJournal", SlowJournal),
     ],
     Lie.NEW_SECRETS: [(server, "RegistryCore", GivesOutNewSecrets)],
