@@ -4,10 +4,11 @@ import json
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Self
+from typing import Final, Self
 
 from devicewatch.events import Added, Device, Event
 from devicewatch.registry.commands.demo import RunningCommand, running
+from devicewatch.subscribers.inquiry import LONGEST_PAUSE
 from tests.promises.validators import promise
 
 from .truth import event_of
@@ -75,6 +76,10 @@ def stopped(command: RunningCommand) -> Iterator[None]:
         command.process.send_signal(signal.SIGCONT)
 
 
+PATIENCE: Final = 3 * LONGEST_PAUSE
+"""Seconds that a line may take: a watcher that is not let in pauses between two attempts."""
+
+
 class WatchProcess:
     """`devicewatch watch --json`, and the events that it prints.
 
@@ -105,7 +110,7 @@ class WatchProcess:
             self._read()
 
     def _read(self) -> None:
-        event = event_of(json.loads(self.command.next_line()))
+        event = event_of(json.loads(self.command.next_line(PATIENCE)))
         device = event.device
         if isinstance(event, Added):
             promise("P4", device.name not in self.devices, f"there already: {event}")
