@@ -42,7 +42,10 @@ _REPLIES: Final[dict[type, ReplyName]] = {
     messages.CompactedReply: ReplyName.COMPACTED,
     messages.ErrorReply: ReplyName.ERROR,
 }
-
+_TOPICS: Final[dict[type, bytes]] = {
+    record: record.topic.encode()
+    for record in (records.Added, records.Removed, records.Tick, records.Bye)
+}
 
 _TopicName: TypeAlias = Literal["added", "removed", "tick", "bye"]
 
@@ -62,6 +65,13 @@ class _Body(Struct, gc=False, omit_defaults=True):
     time: float
     device: records.Device | None = None
     reason: str | None = None
+
+
+class _Reply(Struct, gc=False):
+    """Any reply, to be written."""
+
+    event: str
+    payload: object
 
 
 class _EventsPayload(Struct):
@@ -207,13 +217,13 @@ def encode_reply(reply: messages.Reply) -> bytes:
             "seq": reply.seq,
             "events": [_body(event) for event in reply.events],
         }
-    return _encode({"event": _REPLIES[type(reply)], "payload": payload})
+    return _encode(_Reply(_REPLIES[type(reply)].value, payload))
 
 
 @lru_cache(8)  # there are four that a registry gives
 def _ack(req_event: str, success: bool) -> bytes:
     ack = messages.Ack(req_event, success)
-    return _encode({"event": ReplyName.ACK, "payload": ack})
+    return _encode(_Reply(ReplyName.ACK.value, ack))
 
 
 def decode_reply(frames: Sequence[bytes]) -> messages.Reply:
@@ -242,7 +252,7 @@ def decode_reply(frames: Sequence[bytes]) -> messages.Reply:
 
 def encode_event(message: records.StreamMessage) -> list[bytes]:
     """The two frames, `[topic, body]`, that publish a message."""
-    return [message.topic.encode(), _encode(_body(message))]
+    return [_TOPICS[type(message)], _encode(_body(message))]
 
 
 def decode_event(frames: Sequence[bytes]) -> records.StreamMessage:
@@ -270,12 +280,12 @@ def decode_event(frames: Sequence[bytes]) -> records.StreamMessage:
 
 
 def _body(message: records.StreamMessage) -> _Body:
-    body = _Body(message.topic.value, message.epoch, message.seq, message.time)
-    if isinstance(message, records.Added | records.Removed):
-        body.device = message.device
-        if isinstance(message, records.Removed):
-            body.reason = message.reason
-    return body
+    if type(message) is records.Added:
+        return _Body("added", message.epoch, message.seq, message.time, message.device)
+    if type(message) is records.Removed:
+        reason = message.reason.value
+        return _Body("removed", message.epoch, message.seq, message.time, message.device, reason)
+    return _Body(message.topic.value, message.epoch, message.seq, message.time)
 
 
 def _event(body: _Body) -> records.Event:

@@ -38,8 +38,8 @@ No request costs more than O(log n) for n devices (see `leases`, `names`, `regis
 
 import math
 from collections.abc import Callable, Iterator
+from secrets import token_hex
 from typing import Final, assert_never
-from uuid import uuid4
 
 import attrs
 from attrs import validators
@@ -131,7 +131,10 @@ class CoreSettings:
 
 
 def _random_uuid() -> str:
-    return str(uuid4())
+    """A UUID of version 4. `uuid.uuid4` makes the same, and takes twice as long."""
+    digits = token_hex(16)
+    variant = "89ab"[int(digits[16], 16) % 4]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 class RegistryCore:
@@ -310,10 +313,14 @@ class RegistryCore:
             drained: Whether no request was left to be read just now.
         """
         self._ledger.settle()
-        for holder in self._leases.expired(now, EXPIRED_PER_CALL, drained=drained):
+        ended = self._leases.expired(now, EXPIRED_PER_CALL, drained=drained)
+        if not ended:
+            return []
+        time = self._time(now)
+        for holder in ended:
             allowed = self._authority.may_stay(holder)
             reason = Reason.EXPIRED if allowed else Reason.REVOKED
-            self._ledger.leave(holder, reason, RETRY, now, self._time(now))
+            self._ledger.leave(holder, reason, RETRY, now, time)
         return self._ledger.events
 
     @property
@@ -425,13 +432,7 @@ class RegistryCore:
         return self._register_ack(holder), self._ledger.events
 
     def _register_ack(self, holder: Holder) -> RegisterAck:
-        return RegisterAck(
-            name=holder.device.name,
-            uuid=holder.uuid,
-            epoch=self.epoch,
-            seq=self.seq,
-            alive_timeout=holder.lease,
-        )
+        return RegisterAck(holder.device.name, holder.uuid, self.epoch, self.seq, holder.lease)
 
     def _info(self, now: float) -> InfoReply:
         return InfoReply(
@@ -460,7 +461,7 @@ class RegistryCore:
 
     def _time(self, now: float) -> float:
         """The time of day, which runs backwards only where the clock was set back."""
-        time = round(now + self.wall_offset, 6)
+        time = round((now + self.wall_offset) * 1e6) / 1e6  # round(…, 6) goes by way of a string
         if not 0.0 < self._latest_time - time < _JITTER:
             self._latest_time = time
         return self._latest_time

@@ -148,7 +148,9 @@ class Leases(Generic[L]):
         return self._heap
 
     def _tidy(self) -> None:
-        if not self._old and len(self._heap) > 2 * self._number + _STALE_TOLERATED:
+        if not self._old:
+            if len(self._heap) <= 2 * self._number + _STALE_TOLERATED:
+                return
             self._old, self._heap = self._heap, []
         # A heap without its last element is still a heap.
         for _ in range(min(_MOVED_PER_CALL, len(self._old))):

@@ -28,8 +28,8 @@ class NumberedNames:
         level, full = 0, index >= 0
         while full:
             index, bit = divmod(index, _BITS)
-            bitmap = self._bitmaps.get((base, level, index), 0) | 1 << bit
-            self._bitmaps[base, level, index] = bitmap
+            place = base, level, index
+            bitmap = self._bitmaps[place] = self._bitmaps.get(place, 0) | 1 << bit
             level, full = level + 1, bitmap == _FULL
 
     def discard(self, name: str) -> None:
@@ -38,12 +38,13 @@ class NumberedNames:
         level, was_full = 0, index >= 0
         while was_full:
             index, bit = divmod(index, _BITS)
-            before = self._bitmaps.get((base, level, index), 0)
+            place = base, level, index
+            before = self._bitmaps.get(place, 0)
             after = before & ~(1 << bit)
             if after:
-                self._bitmaps[base, level, index] = after
+                self._bitmaps[place] = after
             else:
-                self._bitmaps.pop((base, level, index), None)
+                self._bitmaps.pop(place, None)
             level, was_full = level + 1, before == _FULL
 
     def first_free(self, base: str, start: int) -> str:
