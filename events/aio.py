@@ -44,12 +44,14 @@ class Lookout:
     What `wait_readable` does once, without telling the system of all descriptors each time.
 
     Args:
-        callback: Called in the running event loop, each time, until there is nothing to read.
+        readable: Called in the running event loop, each time, until there is nothing to read.
+        due: Called there when it is time; not again before `watch` has been.
     """
 
-    def __init__(self, callback: Callable[[], None]) -> None:
+    def __init__(self, readable: Callable[[], None], due: Callable[[], None]) -> None:
         self._loop = asyncio.get_running_loop()
-        self._callback = callback
+        self._readable = readable
+        self._when_due = due
         self._files: Sequence[int] = ()
         self._copies: list[int] = []
         self._due = 0.0
@@ -70,9 +72,9 @@ class Lookout:
             self._forget()
             self._files = files
             # ZeroMQ closes its own when it likes, and the system hands out their numbers again.
-            self._copies = [os.dup(file) for file in files]
-            for copy in self._copies:
-                self._loop.add_reader(copy, self._callback)
+            for file in files:
+                self._copies.append(os.dup(file))
+                self._loop.add_reader(self._copies[-1], self._readable)
 
     def close(self) -> None:
         """Call back no more. May be repeated."""
@@ -84,7 +86,7 @@ class Lookout:
         if self._loop.time() < self._due:  # put off meanwhile: that is seldom worth a new timer
             self._timer = self._loop.call_at(self._due, self._ring)
         else:
-            self._callback()
+            self._when_due()
 
     def _cancel(self) -> None:
         if self._timer is not None:

@@ -338,7 +338,7 @@ class AsyncWatcher:
     async def _run(self) -> None:
         """Work until this is cancelled, as it is when the event loop ends."""
         loop = asyncio.get_running_loop()
-        self._lookout = Lookout(partial(self._do, self._receive))
+        self._lookout = Lookout(partial(self._do, self._receive), partial(self._do, self._serve))
         self._serve_soon()
         try:
             await loop.create_future()
@@ -362,7 +362,7 @@ class AsyncWatcher:
     def _receive(self) -> None:
         """An event goes to whoever waits for it, before anything else is done, if there is.
 
-        It has put off the deadline; that is seen to when the lookout calls at the old one.
+        It has put off the deadline; that is seen to when the old one is due.
         """
         transport = self._transport
         if not transport.receive():

@@ -82,7 +82,7 @@ class Calls:
     def __init__(self) -> None:
         self.number = 0
         self._called = asyncio.Event()
-        self.lookout = Lookout(self._call)
+        self.lookout = Lookout(self._call, self._call)
 
     def _call(self) -> None:
         self.number += 1
@@ -149,11 +149,33 @@ def test_a_lookout_calls_when_it_is_time_and_not_at_a_time_that_was_put_off() ->
     asyncio.run(main(), debug=True)
 
 
+def test_a_lookout_tells_time_from_descriptors() -> None:
+    async def main() -> None:
+        calls: asyncio.Queue[str] = asyncio.Queue()
+
+        def note(what: str) -> None:
+            calls.put_nowait(what)
+            bell.hush()
+
+        with Bell() as bell:
+            lookout = Lookout(lambda: note("readable"), lambda: note("due"))
+            files = [bell.fileno()]
+            for what, seconds in (("readable", PATIENCE), ("due", 0.0), ("readable", PATIENCE)):
+                if what == "readable":
+                    bell.ring()
+                lookout.watch(files, seconds)
+                async with asyncio.timeout(PATIENCE):
+                    assert await calls.get() == what
+            lookout.close()
+
+    asyncio.run(main(), debug=True)
+
+
 def test_a_lookout_may_outlive_its_loop_and_the_descriptors() -> None:
     lookouts = []
 
     async def main() -> None:
-        lookouts.append(Lookout(lambda: None))
+        lookouts.append(Lookout(lambda: None, lambda: None))
         with Bell() as bell:
             lookouts[0].watch([bell.fileno()], PATIENCE)
 

@@ -127,6 +127,30 @@ def test_a_reader_who_is_too_slow_misses_nothing_that_the_history_has(
     run(main())
 
 
+def test_a_deadline_that_falls_together_with_an_event_is_followed_by_another(
+    client: RawClient, registry: DeviceRegistry, context: Context
+) -> None:
+    """Or the silence after it would not be noticed."""
+
+    async def main() -> None:
+        async with AsyncWatcher(registry.url, context=context) as watcher:
+            await watcher.connect(PATIENCE)
+            lookout, stream = watcher._lookout, watcher._transport._stream
+            assert lookout is not None
+            assert stream is not None
+            client.register("tcp://a:1", "a")
+            assert stream.socket.poll(int(PATIENCE * 1000))
+            lookout._cancel()
+            lookout._due = 0.0
+            lookout._ring()
+            await until(lambda: lookout._timer is not None)
+            event = await watcher.get(PATIENCE)
+            assert event is not None
+            assert event.device.name == "a"
+
+    run(main())
+
+
 # --- cancellation --------------------------------------------------------------------------------
 
 
