@@ -316,7 +316,7 @@ class AsyncWatcher:
         return None
 
     async def _wait(self) -> bool:
-        """Wait until the task has done something; False once the watcher is closed."""
+        """Wait until there is news; False once the watcher is closed."""
         self._start()
         self._raise_refusal()  # it may have come while nobody waited
         if not self.closed:
@@ -348,7 +348,9 @@ class AsyncWatcher:
             self._news.set()
 
     def _do(self, step: Callable[[], None]) -> None:
-        """Do a step of the work, which ends if that fails."""
+        """Do a step of the work, which ends if that fails, unless it has ended already."""
+        if self.closed:
+            return
         try:
             step()
         except zmq.ContextTerminated:
