@@ -66,7 +66,7 @@ class Loop:
         requests: A ROUTER, bound.
         stream: An XPUB, bound.
         marker: Goes through `requests`.
-        bell: Wakes it up; answered after each round.
+        bell: Wakes it up; answered once it has.
         gate: Guards the two sockets; None if anyone may use them.
         watchers: Counts those of `stream`.
         counts: Where to count what happens, once that is wanted.
@@ -125,9 +125,7 @@ class Loop:
         """
         while not self._stopping.is_set():
             self.do_round()
-            if self._bell.asked:  # somebody wants to know how it is doing
-                self._watchers.look(time.monotonic())
-            self._bell.answer()
+        self._bell.answer()
         self._publish(self._core.bye(time.monotonic()))
         self._send()
 
@@ -172,6 +170,9 @@ class Loop:
         if tick := core.tick(now):
             self._publish(tick)
         self._send()
+        if self._bell.asked:  # somebody wants to know how it is doing
+            self._watchers.look(now)
+        self._bell.answer()
 
     def _more_than_requests(self) -> bool:
         """Whether anything else may have come: if not, nothing is due before its time."""
