@@ -405,13 +405,14 @@ class RegistryCore:
         here = self._registrations.by_addr.get(request.addr)
         named = self._registrations.by_name.get(request.name) if request.overwrite else None
         if here is not None:
-            again = here.request is not None and here.request.instance == request.instance
-            again = again and self._authority.is_of(here, peer)
-            if again and _asks_for_what_it_has(request, here):
+            before = here.request
+            again = before is not None and before.instance == request.instance
+            if before is None or not again or not self._authority.is_of(here, peer):
+                if not request.displace:
+                    return _occupied(here.device), []
+            elif _asks_for_what_it_has(request, before, here.device.name):
                 self._ledger.renew(here, lease_asked_for(request), now)
                 return self._register_ack(here), []
-            if not (again or request.displace):
-                return _occupied(here.device), []
         for other in (here, named):
             if other is not None and not self._authority.may_end(other, peer):
                 return _belongs_to_another(request, other.device), []
@@ -467,20 +468,22 @@ class RegistryCore:
         return self._latest_time
 
 
-def _asks_for_what_it_has(request: Register, here: Holder) -> bool:
+def _asks_for_what_it_has(request: Register, before: Register, name: str) -> bool:
     """Whether a request from the instance registered here is to change nothing.
 
     Its answer was lost, and it asks again; or an earlier form of the request, in which it wished
     for a name instead of claiming the one it got, comes late.
+
+    Args:
+        request: What it asks for.
+        before: What it had asked for.
+        name: The name that it got.
     """
-    before = here.request
-    if before is None:
-        return False
     of_old = attrs.evolve(request, displace=before.displace)
     if of_old == before:
         return True
     of_old = attrs.evolve(of_old, name=before.name, overwrite=before.overwrite)
-    return of_old == before and request.name == here.device.name
+    return of_old == before and request.name == name
 
 
 def _occupied(holder: Device) -> ErrorReply:

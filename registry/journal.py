@@ -20,7 +20,7 @@ program's memory, and a store on several machines alike.
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol, final, runtime_checkable
 
 import attrs
 
@@ -154,6 +154,7 @@ class MemoryJournal:
         self._in_use = False
 
 
+@final
 class NoJournal:
     """A journal that keeps nothing, for a registry that forgets everybody when it ends."""
 

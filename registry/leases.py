@@ -46,6 +46,9 @@ class Entry(float):
     lease: Any
 
 
+_NOBODYS: Final = Lease()
+"""The lease of entries that no longer count, so that they do not keep whoever held it."""
+
 L = TypeVar("L", bound=Lease)
 
 
@@ -72,6 +75,8 @@ class Leases(Generic[L]):
 
     def cancel(self, lease: L) -> None:
         """End a lease that was granted."""
+        if lease.entry is not None:
+            lease.entry.lease = _NOBODYS
         lease.entry = None
         lease.deadline = -math.inf  # which may have been the entry, and a circle
         self._number -= 1
@@ -136,6 +141,8 @@ class Leases(Generic[L]):
         return True
 
     def _queue(self, lease: L) -> None:
+        if lease.entry is not None:
+            lease.entry.lease = _NOBODYS
         # The deadline is the entry, as long as it is not moved: one number in memory, not two.
         lease.deadline = lease.entry = entry = Entry(lease.deadline)
         entry.lease = lease

@@ -52,9 +52,9 @@ class Holder(Lease):
     def registration(self) -> Registration:
         """What is to be kept of it."""
         device = self.device
-        request = self.request or Register(
-            device.device_type, device.addr, device.name, metadata=device.metadata
-        )
+        # Where nobody reads how it asked, any name will do, but the one that it got may be longer
+        # than one that may be asked for.
+        request = self.request or Register(device.device_type, device.addr, "")
         return Registration(device, self.uuid, self.lease, request, self.peer)
 
 

@@ -249,7 +249,8 @@ def _collecting_young_only() -> Iterator[None]:
     """Have Python's garbage collector leave alone what has lived for long.
 
     With 100,000 devices it would look through them all, for a tenth of a second in which nobody is
-    served, and find nothing: what the registry lets go of is in no circle, and is freed at once.
+    served, and find nothing: what a registry lets go of day by day is in no circle, and is freed at
+    once.
     """
     young, middle, old = gc.get_threshold()
     gc.set_threshold(young, middle, _NEVER)

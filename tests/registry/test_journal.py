@@ -4,15 +4,22 @@ import pytest
 import zmq
 
 from devicewatch.events import Added, JournalError, Removed
+from devicewatch.events.codec import decode_reply, encode_request
+from devicewatch.events.messages import Register, RegisterAck
+from devicewatch.events.records import StreamMessage
 from devicewatch.registry import (
     AliveCheckState,
     DeviceRegistry,
     Journal,
     MemoryJournal,
+    NoJournal,
     register_device,
     send_alive_check,
 )
-from devicewatch.registry.journal import Past
+from devicewatch.registry.core import RegistryCore
+from devicewatch.registry.counts import Counts
+from devicewatch.registry.journal import Change, Past
+from devicewatch.registry.service import Service
 from devicewatch.subscribers import Watcher
 from tests.conftest import TICK
 
@@ -43,6 +50,26 @@ def test_a_new_journal_begins_with_the_epoch_that_it_is_given() -> None:
     assert journal.load("e", 5) == Past("e")
     journal.close()
     assert journal.load("another", 5) == Past("e")
+
+
+def test_where_nothing_is_kept_every_registry_begins_anew() -> None:
+    journal = NoJournal()
+    journal.append(Change())
+    journal.close()
+    for epoch in ("e", "another"):
+        core = RegistryCore(journal.load(epoch, 5).epoch, 0.0)
+        published: list[StreamMessage] = []
+        service = Service(core, journal, published.append)
+        service.count(Counts(), MemoryJournal())
+        request = encode_request(Register("camera", "tcp://a:1", ""))
+        reply = decode_reply([service.answer([request], 0.0)])
+        assert isinstance(reply, RegisterAck)
+        service.expire(21.0, drained=True)
+        assert [(message.epoch, message.topic) for message in published] == [
+            (epoch, "added"),
+            (epoch, "removed"),
+        ]
+    assert journal.load("third", 5) == Past("third")
 
 
 def test_one_registry_at_a_time_has_it() -> None:

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from devicewatch.events.durability import Durability
 from devicewatch.events.errors import JournalError
 from devicewatch.events.messages import Register
+from devicewatch.events.protocol import MAX_NAME
 from devicewatch.events.records import Added, Device
+from devicewatch.registry.core import RegistryCore
 from devicewatch.registry.journal import (
     Change,
     Journal,
@@ -65,6 +67,27 @@ def test_a_new_journal_begins_with_the_epoch_given(path: Path) -> None:
     assert same(journal.load(EPOCH, 10), Past(EPOCH))
     journal.close()
     assert same(reopened(path), Past(EPOCH))
+
+
+def test_names_that_the_registry_has_made_longer_than_may_be_asked_for_come_back(
+    path: Path,
+) -> None:
+    wishes = [
+        Register("camera", "tcp://1", "n" * MAX_NAME),
+        Register("camera", "tcp://2", "n" * MAX_NAME),
+        Register("t" * MAX_NAME, "tcp://3", ""),
+    ]
+    journal = SqliteJournal(path)
+    core = RegistryCore(journal.load(EPOCH, 10).epoch, 0.0)
+    for wish in wishes:
+        core.handle(wish, 0.0)
+        assert core.change is not None
+        journal.append(core.change)
+    journal.close()
+    after = RegistryCore(EPOCH, 0.0)
+    after.restore(reopened(path), 0.0)
+    assert after.devices == core.devices
+    assert max(map(len, after.devices)) > MAX_NAME
 
 
 class Play:

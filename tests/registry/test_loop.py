@@ -1,0 +1,133 @@
+"""The loop never sleeps while something waits to be read: what it sends may swallow the sign of it.
+
+ZeroMQ tells through a socket's descriptor that something has happened there, once; whoever sends
+through the socket meanwhile is told instead, if the last time was long enough ago (see libzmq's
+`process_commands`).
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import pytest
+import zmq
+
+from devicewatch.events.codec import encode_request
+from devicewatch.events.messages import CheckAlive, Register
+from devicewatch.events.sockets import Context, Socket, has_message
+from devicewatch.registry import NoJournal
+from devicewatch.registry.core import CoreSettings, RegistryCore
+from devicewatch.registry.counts import Counts
+from devicewatch.registry.doorbell import Doorbell
+from devicewatch.registry.loop import Loop
+from devicewatch.registry.marker import Marker
+from devicewatch.registry.watchers import Watchers
+
+LONG_ENOUGH = 0.005
+"""Seconds after which ZeroMQ looks for signs when something is sent."""
+
+
+class Shop:
+    """A loop that this thread drives, round by round.
+
+    Attributes:
+        sleeps: How often it has gone to sleep.
+        between: Called between the first thing that is sent and the next.
+    """
+
+    def __init__(self, context: Context, stack: ExitStack) -> None:
+        self.sleeps = 0
+        self.between: Callable[[], None] | None = None
+        self._requests = stack.enter_context(context.socket(zmq.ROUTER))
+        self._requests.bind("inproc://requests")
+        self._stream = stack.enter_context(context.socket(zmq.XPUB))
+        self._stream.bind("inproc://stream")
+        watchers = Watchers(context, self._stream)
+        stack.callback(watchers.close)
+        marker = Marker(context, "inproc://requests")
+        stack.callback(marker.close)
+        bell = Doorbell()
+        stack.callback(bell.close)
+        settings = CoreSettings(tick_interval=3600)
+        core = RegistryCore("e", time.monotonic(), settings, watchful=True)
+        self.loop = Loop(
+            core, NoJournal(), self._requests, self._stream, marker, bell, watchers, Counts(),
+            threading.Event(),
+        )  # fmt: skip
+        self.loop._router._send = self._interrupted(self.loop._router._send)
+        self.loop._send_event = self._interrupted(self.loop._send_event)
+        self.loop._files.wait = self._sleep  # type: ignore[method-assign]
+
+    def _interrupted(self, send: Callable[..., object]) -> Callable[..., object]:
+        def sending(frame: bytes, flags: int = 0) -> None:
+            send(frame, flags)
+            if not flags and self.between is not None:
+                between, self.between = self.between, None
+                between()
+                since = time.monotonic()
+                while time.monotonic() < since + LONG_ENOUGH:
+                    pass
+
+        return sending
+
+    def _sleep(self, seconds: float) -> list[int]:
+        assert not has_message(self._requests), "a request waits"
+        assert not has_message(self._stream), "a subscriber waits"
+        self.sleeps += 1
+        return self.loop._for_requests
+
+    def run_until_it_sleeps(self) -> None:
+        sleeps = self.sleeps
+        while self.sleeps == sleeps:
+            self.loop.do_round()
+
+
+@pytest.fixture
+def shop(context: Context) -> Iterator[Shop]:
+    with ExitStack() as stack:
+        shop = Shop(context, stack)
+        shop.run_until_it_sleeps()
+        yield shop
+
+
+@contextmanager
+def dealer(context: Context) -> Iterator[Socket]:
+    with context.socket(zmq.DEALER) as dealer:
+        dealer.linger = 0
+        dealer.connect("inproc://requests")
+        yield dealer
+
+
+def ask(dealer: Socket, number: int) -> None:
+    request = Register("camera", f"tcp://{number}", "") if number else CheckAlive("nobody")
+    dealer.send_multipart([b"", encode_request(request)])
+
+
+def test_a_request_that_comes_while_others_are_answered_is_not_slept_over(
+    shop: Shop, context: Context
+) -> None:
+    with dealer(context) as many, dealer(context) as one:
+        for _ in range(3):
+            ask(many, 0)
+        shop.run_until_it_sleeps()
+        for _ in range(3):
+            ask(many, 0)
+        shop.loop._has_slept = False  # as in a crowd: all are answered together
+        shop.between = lambda: ask(one, 0)
+        shop.run_until_it_sleeps()
+        assert one.recv_multipart(zmq.NOBLOCK)
+
+
+def test_a_subscriber_that_comes_while_events_are_sent_is_not_slept_over(
+    shop: Shop, context: Context
+) -> None:
+    with dealer(context) as device, context.socket(zmq.SUB) as watcher:
+        watcher.connect("inproc://stream")
+        ask(device, 1)
+        shop.run_until_it_sleeps()
+        ask(device, 1)  # at the same address: two events
+        shop.between = lambda: watcher.set(zmq.SUBSCRIBE, b"tick")
+        shop.run_until_it_sleeps()
+        assert shop.between is None
+        assert watcher.recv_multipart(zmq.NOBLOCK)[0] == b"tick", "it is greeted"
