@@ -32,15 +32,15 @@ _REQUESTS: Final[dict[type, RequestName]] = {
     messages.Snapshot: RequestName.SNAPSHOT,
     messages.Replay: RequestName.REPLAY,
 }
-_REPLIES: Final[dict[type, ReplyName]] = {
-    messages.RegisterAck: ReplyName.REGISTER_ACK,
-    messages.Ack: ReplyName.ACK,
-    messages.Unsupported: ReplyName.UNSUPPORTED,
-    messages.InfoReply: ReplyName.INFO,
-    messages.SnapshotReply: ReplyName.SNAPSHOT,
-    messages.EventsReply: ReplyName.EVENTS,
-    messages.CompactedReply: ReplyName.COMPACTED,
-    messages.ErrorReply: ReplyName.ERROR,
+_REPLIES: Final[dict[type, str]] = {
+    messages.RegisterAck: ReplyName.REGISTER_ACK.value,
+    messages.Ack: ReplyName.ACK.value,
+    messages.Unsupported: ReplyName.UNSUPPORTED.value,
+    messages.InfoReply: ReplyName.INFO.value,
+    messages.SnapshotReply: ReplyName.SNAPSHOT.value,
+    messages.EventsReply: ReplyName.EVENTS.value,
+    messages.CompactedReply: ReplyName.COMPACTED.value,
+    messages.ErrorReply: ReplyName.ERROR.value,
 }
 _TOPICS: Final[dict[type, bytes]] = {
     record: record.topic.encode()
@@ -217,7 +217,7 @@ def encode_reply(reply: messages.Reply) -> bytes:
             "seq": reply.seq,
             "events": [_body(event) for event in reply.events],
         }
-    return _encode(_Reply(_REPLIES[type(reply)].value, payload))
+    return _encode(_Reply(_REPLIES[type(reply)], payload))
 
 
 @lru_cache(8)  # there are four that a registry gives
@@ -283,8 +283,9 @@ def _body(message: records.StreamMessage) -> _Body:
     if type(message) is records.Added:
         return _Body("added", message.epoch, message.seq, message.time, message.device)
     if type(message) is records.Removed:
-        reason = message.reason.value
-        return _Body("removed", message.epoch, message.seq, message.time, message.device, reason)
+        return _Body(
+            "removed", message.epoch, message.seq, message.time, message.device, message.reason
+        )
     return _Body(message.topic.value, message.epoch, message.seq, message.time)
 
 
