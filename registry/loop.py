@@ -43,7 +43,7 @@ _BATCH: Final = 100
 _BATCH_TIME: Final = 0.005
 """Seconds after which a batch ends early: some requests take a millisecond or more."""
 
-_TOGETHER: Final = 32
+_TOGETHER: Final = 64
 """Replies that go out together: while ZeroMQ's thread sends these, the next are made ready."""
 
 _TIMED: Final = 16
