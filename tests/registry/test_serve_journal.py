@@ -162,7 +162,7 @@ def test_with_a_full_disk_changes_are_refused_and_renewals_go_on(
             with raw_subscriber(context, f"tcp://127.0.0.1:{port}") as receive:
                 assert receive()["event"] == "tick"
                 first = client.register("tcp://first:1", "cam")
-                accepted = fill(client.ask)
+                accepted = fill(client.ask, "tcp://large", 1_000) + fill(client.ask, "tcp://small")
                 info = client.ask("INFO", {})["payload"]
                 assert (info["seq"], info["devices"]) == (1 + accepted, 1 + accepted)
                 renewal = client.ask("CHECK_ALIVE", {"uuid": first["uuid"]})
@@ -186,14 +186,14 @@ def test_with_a_full_disk_changes_are_refused_and_renewals_go_on(
         assert found["summary"]["seq"] == last["seq"]
 
 
-def fill(ask: Callable[[str, object], dict[str, object]]) -> int:
+def fill(ask: Callable[[str, object], dict[str, object]], addr: str, ballast: int = 0) -> int:
     """Register devices until one cannot be kept; how many were."""
     for number in count():
         payload = {
             "device_type": "camera",
-            "addr": f"tcp://{number}:1",
+            "addr": f"{addr}:{number}",
             "name": "",
-            "metadata": {"ballast": "x" * 1_000},
+            "metadata": {"ballast": "x" * ballast},
         }
         reply = ask("REGISTER", payload)
         if reply["event"] == "ERROR":
