@@ -9,7 +9,7 @@ resync, however long nobody reads.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final
 
@@ -90,9 +90,13 @@ class Outbox:
             self._move(cursor)
         return cursor
 
-    def put_first(self, devices: Iterable[Device], cursor: Cursor, origin: Origin) -> None:
+    def put_first(self, devices: Sequence[Device], cursor: Cursor, origin: Origin) -> None:
         """Queue the devices that are there at the beginning; they lead to `cursor`. Done once."""
-        first = arrivals(filter(self.wants, devices), cursor, origin)
+        wanted = list(filter(self.wants, devices))
+        # Whoever resumes after the last of these, and wants others, is to be told of the others.
+        all_told = not wanted or wanted[-1] is devices[-1]
+        last = cursor if all_told else Cursor(cursor.epoch, cursor.seq, wanted[-1].revision)
+        first = arrivals(wanted, last, origin)
         if first:
             self._more = len(first) - 1
             self._queue.append((first, None))

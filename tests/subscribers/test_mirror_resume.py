@@ -62,6 +62,7 @@ def resumed_at_every_cut(
 
 @given(before=histories, news=histories, device_type=device_types)
 @example([Join("", 1, "arm", False), Join("", 2, "camera", False)], [Leave(0)], "arm")
+@example([Join("", n, t, False) for n, t in enumerate(["arm", "arm", "camera"])], [], "arm")
 def test_what_both_tell_is_what_one_would_have_told(
     before: list[Change], news: list[Change], device_type: str | None
 ) -> None:
