@@ -75,8 +75,7 @@ class Leases(Generic[L]):
 
     def cancel(self, lease: L) -> None:
         """End a lease that was granted."""
-        if lease.entry is not None:
-            lease.entry.lease = _NOBODYS
+        _disown_entry(lease)
         lease.entry = None
         lease.deadline = -math.inf  # which may have been the entry, and a circle
         self._number -= 1
@@ -141,8 +140,7 @@ class Leases(Generic[L]):
         return True
 
     def _queue(self, lease: L) -> None:
-        if lease.entry is not None:
-            lease.entry.lease = _NOBODYS
+        _disown_entry(lease)
         # The deadline is the entry, as long as it is not moved: one number in memory, not two.
         lease.deadline = lease.entry = entry = Entry(lease.deadline)
         entry.lease = lease
@@ -164,3 +162,8 @@ class Leases(Generic[L]):
             entry = self._old.pop()
             if entry.lease.entry is entry:
                 heappush(self._heap, entry)
+
+
+def _disown_entry(lease: Lease) -> None:
+    if lease.entry is not None:
+        lease.entry.lease = _NOBODYS
