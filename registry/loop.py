@@ -125,7 +125,9 @@ class Loop:
         """
         while not self._stopping.is_set():
             self.do_round()
-        self._bell.answer()
+            if not self._only_requests_came:
+                # After the sleep that it ends, and before the look at what it may have rung for.
+                self._answer_bell()
         self._publish(self._core.bye(time.monotonic()))
         self._send()
 
@@ -149,7 +151,8 @@ class Loop:
         now = time.monotonic()
         core.at_work(now)
         deadline = self._next_deadline()
-        if now >= deadline or self._more_than_requests():
+        if now >= deadline or self._marker_read or not self._only_requests_came:
+            self._marker_read = False
             self._do_what_is_due(now, drained=drained)
             deadline = self._next_deadline()
         self._has_slept = drained and self._sleep(deadline)
@@ -170,16 +173,16 @@ class Loop:
         if tick := core.tick(now):
             self._publish(tick)
         self._send()
-        if self._bell.asked:  # somebody wants to know how it is doing
-            self._watchers.look(now)
-        self._bell.answer()
 
-    def _more_than_requests(self) -> bool:
-        """Whether anything else may have come: if not, nothing is due before its time."""
-        if self._has_slept and self._woken_by == self._for_requests and not self._marker_read:
-            return False
-        self._marker_read = False
-        return True
+    @property
+    def _only_requests_came(self) -> bool:
+        """Whether it was woken, and by nothing else: then nothing is due before its time."""
+        return self._has_slept and self._woken_by == self._for_requests
+
+    def _answer_bell(self) -> None:
+        if self._bell.asked:  # somebody wants to know how it is doing
+            self._watchers.look(time.monotonic())
+        self._bell.answer()
 
     def _may_have_come(self, file: int) -> bool:
         """Whether there may be something to read at the socket of this descriptor."""

@@ -47,13 +47,14 @@ class Shop:
         stack.callback(watchers.close)
         marker = Marker(context, "inproc://requests")
         stack.callback(marker.close)
-        bell = Doorbell()
-        stack.callback(bell.close)
+        self._bell = Doorbell()
+        stack.callback(self._bell.close)
+        self._stopping = threading.Event()
         settings = CoreSettings(tick_interval=3600)
         core = RegistryCore("e", time.monotonic(), settings, watchful=True)
         self.loop = Loop(
-            core, NoJournal(), self._requests, self._stream, marker, bell, watchers, Counts(),
-            threading.Event(),
+            core, NoJournal(), self._requests, self._stream, marker, self._bell, watchers,
+            Counts(), self._stopping,
         )  # fmt: skip
         self.loop._router._send = self._interrupted(self.loop._router._send)
         self.loop._send_event = self._interrupted(self.loop._send_event)
@@ -74,8 +75,13 @@ class Shop:
     def _sleep(self, seconds: float) -> list[int]:
         assert not has_message(self._requests), "a request waits"
         assert not has_message(self._stream), "a subscriber waits"
+        assert not self._stopping.is_set() or self._bell.wait(0), "it was told to stop"
         self.sleeps += 1
         return self.loop._for_requests
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._bell.ring()
 
     def run_until_it_sleeps(self) -> None:
         sleeps = self.sleeps
@@ -131,3 +137,14 @@ def test_a_subscriber_that_comes_while_events_are_sent_is_not_slept_over(
         shop.run_until_it_sleeps()
         assert shop.between is None
         assert watcher.recv_multipart(zmq.NOBLOCK)[0] == b"tick", "it is greeted"
+
+
+def test_to_be_told_to_stop_in_the_midst_of_a_round_is_not_slept_over(
+    shop: Shop, context: Context
+) -> None:
+    with dealer(context) as device:
+        ask(device, 1)
+        shop.loop._has_slept = False
+        shop.between = shop.stop
+        shop.loop.run()
+        assert shop.between is None
