@@ -41,7 +41,8 @@ async def wait_readable(files: Iterable[int], seconds: float) -> None:
 class Lookout:
     """Calls back when a file descriptor can be read, or when it is time to; until it is closed.
 
-    What `wait_readable` does once, without telling the system of all descriptors each time.
+    For those who wait again and again: `wait_readable` tells the system of all descriptors each
+    time, which takes longer than to read a message.
 
     Args:
         readable: Called in the running event loop, each time, until there is nothing to read.

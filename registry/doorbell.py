@@ -8,12 +8,14 @@ from ..events.sockets import Bell
 
 
 class Doorbell(Bell):
-    """Tells whether a loop still comes round: it answers after each round, and a ring wakes it up.
+    """Tells whether a loop still comes round: a ring wakes it up, and after that it answers.
 
     Whoever asks puts a question down *before* ringing, and the loop hushes the bell *before* it
     answers. So a question is answered in this round, or its ring begins another one: none waits
-    for a loop that is asleep. That it rang is noted *after* it did, or a ring that comes late would
-    never be hushed, and the loop never sleep again.
+    for a loop that is asleep. The loop hushes it only between a sleep and the look at what it may
+    have rung for, such as the end: before the sleep, the ring would be slept over. That it rang is
+    noted *after* it did, or a ring that comes late would never be hushed, and the loop never sleep
+    again.
     """
 
     def __init__(self) -> None:

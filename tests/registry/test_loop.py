@@ -58,6 +58,7 @@ class Shop:
         )  # fmt: skip
         self.loop._router._send = self._interrupted(self.loop._router._send)
         self.loop._send_event = self._interrupted(self.loop._send_event)
+        # The one place where it sleeps: the sockets are real, and whether they are empty is asked.
         self.loop._files.wait = self._sleep  # type: ignore[method-assign]
 
     def _interrupted(self, send: Callable[..., object]) -> Callable[..., object]:
