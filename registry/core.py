@@ -39,11 +39,9 @@ No request costs more than O(log n) for n devices (see `leases`, `names`, `regis
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
-from os import urandom
 from typing import Final, assert_never
 
 import attrs
-from attrs import validators
 
 from ..events.messages import (
     Ack,
@@ -65,11 +63,7 @@ from ..events.messages import (
     Unsupported,
 )
 from ..events.protocol import (
-    DEFAULT_HISTORY,
-    DEFAULT_TICK_INTERVAL,
     MAX_PAGE,
-    MAX_TICK_INTERVAL,
-    MIN_TICK_INTERVAL,
     PROTOCOL_VERSION,
     ErrorCode,
     Reason,
@@ -82,9 +76,10 @@ from .counts import Counts, Figures
 from .fairness import FairLeases
 from .journal import Change, Past
 from .ledger import Ledger, lease_asked_for
-from .limits import Limits
 from .registrations import Holder
 from .security import Grants
+from .settings import CoreSettings
+from .uuids import random_uuids
 
 GREETING_INTERVAL: Final = 0.01
 """Seconds between greetings: each goes to all subscribers, however many join at once."""
@@ -95,10 +90,6 @@ EXPIRED_PER_CALL: Final = 200
 RETRY: Final = 1.0
 """Seconds until the end of a lease, which could not be kept in the journal, is tried again."""
 
-_MAX_HISTORY: Final = 10_000_000
-
-_DRAWN_TOGETHER: Final = 64
-
 _RENEWED: Final = Ack(RequestName.CHECK_ALIVE, True)
 _UNKNOWN: Final = Ack(RequestName.CHECK_ALIVE, False)
 _LEFT: Final = Ack(RequestName.UNREGISTER, True)
@@ -106,47 +97,6 @@ _GONE: Final = Ack(RequestName.UNREGISTER, False)
 
 _JITTER: Final = 1.0
 """Seconds by which the time of day may seem to run backwards though nobody has set the clock."""
-
-
-@attrs.frozen(kw_only=True)
-class CoreSettings:
-    """What a core may be told about its task.
-
-    Attributes:
-        tick_interval: Seconds between ticks, 0.01 to 3600.
-        history: Events kept for replay, 0 to 10 million.
-        events_port: TCP port of the event stream, for INFO.
-        limits: How much it takes, in all and from one peer.
-    """
-
-    tick_interval: float = attrs.field(
-        default=DEFAULT_TICK_INTERVAL,
-        converter=float,
-        validator=[validators.ge(MIN_TICK_INTERVAL), validators.le(MAX_TICK_INTERVAL)],
-    )
-    history: int = attrs.field(
-        default=DEFAULT_HISTORY,
-        validator=[validators.instance_of(int), validators.ge(0), validators.le(_MAX_HISTORY)],
-    )
-    events_port: int = attrs.field(
-        default=0,
-        validator=[validators.instance_of(int), validators.ge(0), validators.le(65_535)],
-    )
-    limits: Limits = attrs.field(factory=Limits, validator=validators.instance_of(Limits))
-
-
-def random_uuids() -> Iterator[str]:
-    """UUIDs of version 4, without end, as `uuid.uuid4` makes them.
-
-    To ask the system for random bytes takes longer than all the rest, so it is asked for those of
-    many at a time.
-    """
-    while True:
-        drawn = urandom(16 * _DRAWN_TOGETHER).hex()
-        for start in range(0, len(drawn), 32):
-            bits = drawn[start : start + 32]
-            variant = "89ab"[int(bits[16], 16) % 4]
-            yield f"{bits[:8]}-{bits[8:12]}-4{bits[13:16]}-{variant}{bits[17:20]}-{bits[20:]}"
 
 
 class RegistryCore:

@@ -30,7 +30,7 @@ from ..events.protocol import (
 from ..events.sockets import HANDSHAKE_TIMEOUT, Context, Socket
 from ..subscribers.callbacks import CallbackAdapter, DeviceCallback
 from .authorized import AuthorizedKeys, authorized_path
-from .core import CoreSettings, RegistryCore
+from .core import RegistryCore
 from .counts import Counts, Figures
 from .doorbell import Doorbell
 from .gate import Gate
@@ -38,6 +38,7 @@ from .journal import Journal, JournalInFiles, MemoryJournal
 from .limits import KEYED, Limits
 from .loop import Loop
 from .marker import ONE_IO_THREAD, Marker
+from .settings import CoreSettings
 from .watchers import Watchers
 
 _SEND_QUEUE: Final = 10_000

@@ -26,7 +26,8 @@ from devicewatch.events.codec import decode_request
 from devicewatch.events.durability import Durability
 from devicewatch.events.messages import Register
 from devicewatch.registry import SqliteJournal
-from devicewatch.registry.core import CoreSettings, RegistryCore
+from devicewatch.registry.core import RegistryCore
+from devicewatch.registry.settings import CoreSettings
 
 from . import bare, zmtp
 from .figures import Figure, alone, beside, percentile

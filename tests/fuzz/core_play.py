@@ -43,9 +43,10 @@ from devicewatch.events.messages import (
 )
 from devicewatch.events.protocol import MAX_FRAME_BYTES, ErrorCode, Reason
 from devicewatch.events.records import Added, Device, Event, StreamMessage, Tick
-from devicewatch.registry.core import CoreSettings, RegistryCore
+from devicewatch.registry.core import RegistryCore
 from devicewatch.registry.journal import Change, MemoryJournal, Registration
 from devicewatch.registry.service import Service
+from devicewatch.registry.settings import CoreSettings
 
 from .reader import Reader
 

@@ -39,7 +39,8 @@ from devicewatch.events.records import (
     StreamMessage,
     Tick,
 )
-from devicewatch.registry.core import CoreSettings, RegistryCore
+from devicewatch.registry.core import RegistryCore
+from devicewatch.registry.settings import CoreSettings
 from devicewatch.subscribers.mirror import Listen, Mirror, Phase
 from devicewatch.subscribers.snapshot import fold
 from tests.promises.validators import Judge, Truth

@@ -36,10 +36,11 @@ from devicewatch.events.messages import (
 )
 from devicewatch.events.protocol import BURST, Reason, Role
 from devicewatch.events.records import Event
-from devicewatch.registry.core import RETRY, CoreSettings, RegistryCore
+from devicewatch.registry.core import RETRY, RegistryCore
 from devicewatch.registry.journal import MemoryJournal
 from devicewatch.registry.limits import Limits
 from devicewatch.registry.security import Grant
+from devicewatch.registry.settings import CoreSettings
 from tests.registry.test_core_machine import (
     ADDRS,
     EPOCH,

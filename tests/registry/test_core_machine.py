@@ -45,9 +45,10 @@ from devicewatch.events.messages import (
 )
 from devicewatch.events.protocol import MAX_INTEGER, MAX_PAGE, PROTOCOL_VERSION, Reason
 from devicewatch.events.records import Added, Device, Event, Removed, Tick
-from devicewatch.registry.core import GREETING_INTERVAL, RETRY, CoreSettings, RegistryCore
+from devicewatch.registry.core import GREETING_INTERVAL, RETRY, RegistryCore
 from devicewatch.registry.counts import Counts
 from devicewatch.registry.journal import MemoryJournal
+from devicewatch.registry.settings import CoreSettings
 from tests.support.cores import lease_deadlines
 
 # The coverage that must be whole is that of tests which are after something in particular.

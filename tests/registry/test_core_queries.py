@@ -17,7 +17,8 @@ from devicewatch.events.protocol import (
     MAX_PAGE,
     PROTOCOL_VERSION,
 )
-from devicewatch.registry.core import CoreSettings, RegistryCore
+from devicewatch.registry.core import RegistryCore
+from devicewatch.registry.settings import CoreSettings
 from tests.support.cores import (
     EPOCH,
     device,

@@ -20,7 +20,8 @@ from devicewatch.events.protocol import (
     Reason,
 )
 from devicewatch.events.records import Bye, Tick
-from devicewatch.registry.core import GREETING_INTERVAL, CoreSettings, RegistryCore
+from devicewatch.registry.core import GREETING_INTERVAL, RegistryCore
+from devicewatch.registry.settings import CoreSettings
 from tests.support.cores import (
     EPOCH,
     device,

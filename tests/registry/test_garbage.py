@@ -15,8 +15,9 @@ from devicewatch.events.messages import (
     Unregister,
 )
 from devicewatch.registry import MemoryJournal
-from devicewatch.registry.core import CoreSettings, RegistryCore
+from devicewatch.registry.core import RegistryCore
 from devicewatch.registry.service import Service
+from devicewatch.registry.settings import CoreSettings
 from tests.support.cores import numbered_uuids
 
 DEVICES = 300

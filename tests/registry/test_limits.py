@@ -17,9 +17,10 @@ from devicewatch.events.messages import (
     Unregister,
 )
 from devicewatch.events.protocol import BURST, MAX_DEVICES
-from devicewatch.registry.core import CoreSettings, RegistryCore
+from devicewatch.registry.core import RegistryCore
 from devicewatch.registry.journal import MemoryJournal
 from devicewatch.registry.limits import KEYED, MAX_RATE, Limits, Rates
+from devicewatch.registry.settings import CoreSettings
 from devicewatch.registry.tally import INTERVAL, MAX_KEPT, MAX_LINES, Tally
 from tests.support.cores import EPOCH, new_core, numbered_uuids, register, wish
 

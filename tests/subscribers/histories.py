@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from devicewatch.events.messages import Register, RegisterAck, Unregister
 from devicewatch.events.protocol import Origin
 from devicewatch.events.records import Added, Cursor, Device, Event, Removed, StreamMessage
-from devicewatch.registry.core import CoreSettings, RegistryCore
+from devicewatch.registry.core import RegistryCore
+from devicewatch.registry.settings import CoreSettings
 from devicewatch.subscribers.mirror import Listen, Phase
 from devicewatch.subscribers.snapshot import fold
 from tests.support.cores import greeting

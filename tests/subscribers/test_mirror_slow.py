@@ -6,7 +6,8 @@ import pytest
 
 from devicewatch.events.messages import Info, Register, Unregister
 from devicewatch.events.records import Cursor, Event, Removed, State
-from devicewatch.registry.core import CoreSettings, RegistryCore
+from devicewatch.registry.core import RegistryCore
+from devicewatch.registry.settings import CoreSettings
 from devicewatch.subscribers import hearsay as hearsay_module
 from devicewatch.subscribers.mirror import Phase
 from devicewatch.subscribers.outbox import MAX_WAITING

@@ -17,7 +17,8 @@ from devicewatch.events.protocol import (
     Reason,
 )
 from devicewatch.events.records import Added, Device, Event, Removed, Tick
-from devicewatch.registry.core import CoreSettings, RegistryCore
+from devicewatch.registry.core import RegistryCore
+from devicewatch.registry.settings import CoreSettings
 
 EPOCH = "epoch-1"
 

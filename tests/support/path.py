@@ -25,12 +25,13 @@ import zmq
 
 from devicewatch.events.sockets import poll_timeout
 from devicewatch.registry import loop as loop_module
-from devicewatch.registry.core import CoreSettings, RegistryCore
+from devicewatch.registry.core import RegistryCore
 from devicewatch.registry.counts import Counts
 from devicewatch.registry.fairness import LOOK, TOLERANCE
 from devicewatch.registry.journal import MemoryJournal
 from devicewatch.registry.loop import Loop
 from devicewatch.registry.service import Service
+from devicewatch.registry.settings import CoreSettings
 
 STEP = 0.00002
 """Seconds that the registry needs for one request."""

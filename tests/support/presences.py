@@ -17,8 +17,9 @@ from devicewatch.events.codec import decode_request, encode_reply
 from devicewatch.events.messages import Ack, Register, RegisterAck, Reply, Request
 from devicewatch.events.protocol import Reason, RequestName
 from devicewatch.events.records import Event
-from devicewatch.registry.core import CoreSettings, RegistryCore
+from devicewatch.registry.core import RegistryCore
 from devicewatch.registry.presence import Presence, PresenceState, PresenceStatus
+from devicewatch.registry.settings import CoreSettings
 
 URL: Final = "tcp://registry:5555"
 

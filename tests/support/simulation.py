@@ -23,8 +23,9 @@ from devicewatch.events.codec import decode_reply, encode_request
 from devicewatch.events.messages import Register, RegisterAck, Reply, Request, Unregister
 from devicewatch.events.protocol import DEFAULT_HISTORY
 from devicewatch.events.records import Event, StreamMessage
-from devicewatch.registry.core import CoreSettings, RegistryCore
+from devicewatch.registry.core import RegistryCore
 from devicewatch.registry.service import Service
+from devicewatch.registry.settings import CoreSettings
 from devicewatch.subscribers.mirror import Mirror
 
 from .follower import Follower, Link
