@@ -1,15 +1,16 @@
 # Every target sets up its own virtual environment in .venv first.
 # PYTHON chooses the interpreter it is made with: make test PYTHON=python3.13
+# COMPILED=1 does the same with the compiled package, in .venv-compiled: make bench COMPILED=1
 
 PYTHON ?= python3
-VENV := .venv
+VENV := .venv$(if $(COMPILED),-compiled)
 BIN := $(VENV)/bin
 PACKAGES := events registry subscribers
 
 NAMES := $(sort $(wildcard $(PACKAGES:=/*.py) $(PACKAGES:=/*/*.py) $(PACKAGES:=/*/static/*)))
 
 .PHONY: FORCE help demo test check format soak storms crashes log-crashes fuzz bench bench-quick \
-	performance bench-journal bench-peers herd floods screenshots clean
+	performance bench-journal bench-peers herd floods screenshots compiled compiled-tests clean
 
 help:
 	@echo "make demo    a registry, three devices and a watcher, for real (under 20 s)"
@@ -23,20 +24,34 @@ help:
 	@echo "make fuzz    bytes that nobody has thought of, for SECONDS=60 each target, from SEED=…"
 	@echo "make bench   everything that matters, beside a bare loop; minutes. ONLY=latency,watching"
 	@echo "make bench-quick  the same, roughly, in less than a minute"
-	@echo "make performance  the same as make bench, and what docs/performance.md shows of it, anew"
+	@echo "make performance  the same, compiled as well, and what docs/performance.md shows, anew"
 	@echo "make bench-journal  what a journal costs, on the disk of FOLDER=…, and how soon it is back"
 	@echo "make bench-peers  Redis and NATS at the same work, where they are installed; QUICK=1"
 	@echo "make herd    200 watchers of 5,000 devices lose the registry together, and come back"
 	@echo "make floods  what a flood from one key does to the renewals of the others"
 	@echo "make screenshots  the pictures of the web page in the docs, anew (needs Chromium)"
+	@echo "make compiled  build with compiled modules, and test what is compiled (a minute or two)"
 	@echo "make clean   remove what the other targets made"
+	@echo "With COMPILED=1 a target uses the compiled package: make bench COMPILED=1"
 
 demo: $(VENV)/installed
 	$(BIN)/devicewatch demo
 
+# What the compiled modules do, and not what is around them: `make test COMPILED=1` tests all.
+compiled:
+	$(MAKE) compiled-tests COMPILED=1
+
+compiled-tests: $(VENV)/installed
+	$(BIN)/pytest --numprocesses 3 --dist worksteal tests/promises tests/registry/test_core*.py \
+		tests/registry/test_l*.py tests/registry/test_n*.py tests/registry/test_ser*.py
+
 test: $(VENV)/installed
+ifdef COMPILED
+	$(BIN)/pytest --numprocesses 3 --dist worksteal
+else
 	$(BIN)/pytest --numprocesses 3 --dist worksteal --cov --cov-report=
 	$(BIN)/coverage report --fail-under=100
+endif
 
 check: $(VENV)/installed
 	$(BIN)/ruff format --check .
@@ -72,7 +87,8 @@ bench-quick: $(VENV)/installed
 
 performance: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks --json docs/performance.json
-	$(BIN)/python -m tests.benchmarks.charts docs/performance.json
+	$(MAKE) bench COMPILED=1 JSON=docs/performance-compiled.json
+	$(BIN)/python -m tests.benchmarks.charts docs/performance.json docs/performance-compiled.json
 
 bench-journal: $(VENV)/installed
 	$(BIN)/python -m tests.benchmarks.journal $(FOLDER)
@@ -91,11 +107,19 @@ screenshots: $(VENV)/installed
 	$(BIN)/pip install --quiet --disable-pip-version-check "pillow>=11"
 	$(BIN)/python -m tests.web.screenshots
 
+ifdef COMPILED
+# Built anew whenever a file has changed, from nothing: what an earlier build left would be packed, too.
+$(VENV)/installed: pyproject.toml setup.py $(NAMES) $(VENV)/files | $(BIN)/python
+	rm -rf build/bdist* build/compiled build/lib* build/temp*
+	DEVICEWATCH_COMPILED=1 $(BIN)/pip install --quiet --disable-pip-version-check ".[test]"
+	touch $@
+else
 # The strict editable install maps files one by one, so it is repeated when one comes or goes.
 $(VENV)/installed: pyproject.toml $(VENV)/files | $(BIN)/python
-	rm -rf build
+	rm -rf build/__editable__*
 	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dev]" -C editable_mode=strict
 	touch $@
+endif
 
 # What only fuzzing needs. Where there is no wheel of it, nothing is installed (see pyproject.toml).
 $(VENV)/fuzz: $(VENV)/installed
@@ -112,4 +136,4 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 clean:
-	rm -rf $(VENV) build *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-compiled build *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -6,6 +6,7 @@ import click
 
 from ..events.errors import DevicewatchError
 from ..events.text import printable
+from .build import COMPILED
 from .commands import display
 from .commands.announce import announce_
 from .commands.demo import demo
@@ -31,7 +32,10 @@ class _Commands(click.Group):
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="devicewatch")
+@click.version_option(
+    package_name="devicewatch",
+    message=f"%(prog)s, version %(version)s{', compiled' if COMPILED else ''}",
+)
 def main() -> None:
     """Know which devices are present.
 

@@ -12,7 +12,9 @@ A lease is an object that its holder keeps, so that a renewal looks nothing up.
 
 import math
 from heapq import heappop, heappush
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
+
+from .entries import Entry
 
 _MOVED_PER_CALL: Final = 4
 _STALE_TOLERATED: Final = 64
@@ -33,17 +35,6 @@ class Lease:
 
     def __init__(self) -> None:
         self.entry: Entry | None = None
-
-
-class Entry(float):
-    """When a lease comes up: a number that knows its lease.
-
-    A heap of pairs would take twice the memory, and longer to compare.
-    """
-
-    __slots__ = ("lease",)
-
-    lease: Any
 
 
 _NOBODYS: Final = Lease()

@@ -10,6 +10,7 @@ from coverage import Coverage
 from hypothesis import HealthCheck, settings
 
 from devicewatch.registry import DeviceRegistry
+from devicewatch.registry.build import COMPILED
 
 TICK = 0.1
 """Seconds: short, so that tests which wait for a tick need not wait long."""
@@ -37,8 +38,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Measure no coverage where it would not count."""
+    """Measure no coverage where it would not count, and leave out what cannot be."""
     for item in items:
+        if COMPILED and item.get_closest_marker("interpreted"):
+            item.add_marker(pytest.mark.skip("what it would put its own in place of is compiled"))
         if item.path.parent.name in UNCOVERED:
             item.add_marker(pytest.mark.no_cover)
 

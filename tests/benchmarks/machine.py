@@ -7,6 +7,8 @@ from typing import Final
 
 import zmq
 
+from devicewatch.registry.build import COMPILED
+
 _NANOSECONDS: Final = 1e9
 
 
@@ -26,6 +28,7 @@ def cpu(pid: int) -> float:
 def describe() -> dict[str, str | int]:
     """This machine, and what runs on it."""
     return {
+        "registry": "compiled" if COMPILED else "as written",
         "cpu": _model(),
         "cores": os.cpu_count() or 1,
         "kernel": f"{platform.system()} {platform.release()}",

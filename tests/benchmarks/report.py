@@ -21,7 +21,7 @@ WIDE: Final = 110
 """Columns of a terminal that has room for everything."""
 
 _MACHINE: Final = (
-    "Measured on {date} ({profile}) with {cores} cores of {cpu}, {kernel}, {python}, "
+    "Measured on {date} ({profile}, {registry}) with {cores} cores of {cpu}, {kernel}, {python}, "
     "libzmq {libzmq}, pyzmq {pyzmq}. The load (of others) was {load} when it began."
 )
 

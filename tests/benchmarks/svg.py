@@ -8,7 +8,7 @@ from xml.etree import ElementTree as ET
 import attrs
 
 PLOT: Final = 360
-RIGHT: Final = 160
+RIGHT: Final = 110
 TOP: Final = 84
 ROW: Final = 26
 BOTTOM: Final = 16
@@ -25,9 +25,8 @@ text { font: 13px system-ui, -apple-system, "Segoe UI", "Noto Sans", Helvetica, 
 .band { stroke: #d1d9e0; stroke-width: 3; }
 .ours { fill: #0969da; }
 .bare { fill: #afb8c1; }
+.compiled { fill: #8250df; }
 .goal { stroke: #bc4c00; stroke-width: 2; }
-.met { fill: #1a7f37; font-weight: 600; }
-.missed { fill: #d1242f; font-weight: 600; }
 @media (prefers-color-scheme: dark) {
   text { fill: #f0f6fc; }
   .card { fill: #0d1117; stroke: #3d444d; }
@@ -35,9 +34,8 @@ text { font: 13px system-ui, -apple-system, "Segoe UI", "Noto Sans", Helvetica, 
   .grid, .band { stroke: #3d444d; }
   .ours { fill: #4493f8; }
   .bare { fill: #656c76; }
+  .compiled { fill: #ab7df8; }
   .goal { stroke: #f0883e; }
-  .met { fill: #3fb950; }
-  .missed { fill: #f85149; }
 }
 """
 
@@ -50,22 +48,24 @@ class Row:
         label: What it is about.
         value: Ours.
         bare: The bare loop's; None if there is none.
+        compiled: Ours, compiled; None if that was not measured.
         goal: What ours should be; None if that is not laid down.
         text: What stands at the end of the line.
-        met: Whether ours is as it should be; None if that is not laid down.
     """
 
     label: str
     value: float
     bare: float | None
+    compiled: float | None
     goal: float | None
     text: str
-    met: bool | None
 
 
 def bars(title: str, unit: str, rows: Sequence[Row]) -> str:
-    """Bars from zero: ours, and beneath it, thinner, the bare loop's."""
-    most = max(max(row.value, row.bare or 0.0, row.goal or 0.0) for row in rows)
+    """Bars from zero: ours, and beneath it, thinner, compiled and the bare loop's."""
+    most = max(
+        max(row.value, row.bare or 0.0, row.compiled or 0.0, row.goal or 0.0) for row in rows
+    )
     step = _step(most)
     scale = PLOT / (step * math.ceil(most / step))
     ticks = [step * number for number in range(math.ceil(most / step) + 1)]
@@ -73,9 +73,11 @@ def bars(title: str, unit: str, rows: Sequence[Row]) -> str:
     left = picture.left
     picture.grid((left + tick * scale, f"{tick:,g}") for tick in ticks)
     for row, y in picture.rows(rows):
-        picture.bar(y - 8, 10, row.value * scale, "ours")
+        picture.bar(y - 9, 8, row.value * scale, "ours")
+        if row.compiled is not None:
+            picture.bar(y - 0.5, 4, row.compiled * scale, "compiled")
         if row.bare is not None:
-            picture.bar(y + 3, 5, row.bare * scale, "bare")
+            picture.bar(y + 4, 4, row.bare * scale, "bare")
         if row.goal is not None:
             picture.goal(left + row.goal * scale, y)
     return picture.text()
@@ -83,7 +85,7 @@ def bars(title: str, unit: str, rows: Sequence[Row]) -> str:
 
 def dots(title: str, unit: str, rows: Sequence[Row]) -> str:
     """Dots on a logarithmic scale, on which a ratio is a distance: the bare loop's, and ours."""
-    values = [v for row in rows for v in (row.value, row.bare, row.goal) if v]
+    values = [v for row in rows for v in (row.value, row.bare, row.compiled, row.goal) if v]
     low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
     scale = PLOT / max(1, high - low)
     picture = _Picture(title, unit, rows, at_least=False)
@@ -99,6 +101,8 @@ def dots(title: str, unit: str, rows: Sequence[Row]) -> str:
             picture.line("band", place(row.bare), y, place(row.value), y)
             picture.dot(place(row.bare), y, 5, "bare")
         picture.dot(place(row.value), y, 6, "ours")
+        if row.compiled is not None:
+            picture.dot(place(row.compiled), y, 3.5, "compiled")
     return picture.text()
 
 
@@ -131,7 +135,11 @@ class _Picture:
         y = 50
         self._say(20, y, unit, "small")
         x = self.left
-        for name, words in (("ours", "devicewatch"), ("bare", "bare loop")):
+        for name, words in (
+            ("ours", "devicewatch"),
+            ("compiled", "compiled"),
+            ("bare", "bare loop"),
+        ):
             self.dot(x + 5, y - 4, 5, name)
             self._say(x + 16, y, words, "small")
             x += 40 + 6 * len(words)
@@ -150,9 +158,6 @@ class _Picture:
             y = TOP + (number + 0.5) * ROW
             self._say(self.left - 12, y + 4, row.label, "", "end")
             self._say(self._width - RIGHT + 16, y + 4, row.text, "")
-            if row.met is not None:
-                mark, style = ("\u2713", "met") if row.met else ("\u2717", "missed")
-                self._say(self._width - 26, y + 4, mark, style)
             yield row, y
 
     def bar(self, y: float, height: float, width: float, style: str) -> None:

@@ -16,6 +16,7 @@ FLAT = flatness("flat", [8.0, 4.0], [10.0, 5.0], at_least(0.9, Of.VALUE))
 TIME = beside("time", "ms", [3.0], [1.0], at_most(1.5))
 SIZE = alone("size", "B", [650.0], at_most(700, Of.VALUE))
 REPORTED = alone("reported", "%", [0.05], note="a note")
+SOONER = beside("time", "ms", [1.25], [1.0], at_most(1.5))
 
 
 @pytest.fixture
@@ -23,6 +24,14 @@ def results() -> Results:
     results = Results.begin("tiny")
     results.figures["some"] = [RATE, FLAT, TIME]
     results.figures["others"] = [SIZE, REPORTED]
+    return results
+
+
+@pytest.fixture
+def compiled() -> Results:
+    """Of the same thing, compiled: not all of it was measured."""
+    results = Results.begin("tiny")
+    results.figures["some"] = [SOONER]
     return results
 
 
@@ -90,8 +99,8 @@ def test_the_table(results: Results) -> None:
     assert sum("a note" in line for line in lines) == 1
 
 
-def test_the_charts(results: Results, tmp_path: Path) -> None:
-    draw(results, tmp_path)
+def test_the_charts(results: Results, compiled: Results, tmp_path: Path) -> None:
+    draw(results, compiled, tmp_path)
     pictures = sorted(tmp_path.iterdir())
     assert [picture.name for picture in pictures] == [
         "performance-rates.svg",
@@ -99,15 +108,20 @@ def test_the_charts(results: Results, tmp_path: Path) -> None:
     ]
     for picture, figure in zip(pictures, (RATE, TIME), strict=True):
         texts = [text for text in ET.parse(picture).getroot().itertext() if text]
-        assert any(text == figure.row for text in texts)
-        assert (MET if figure.met else MISSED) in texts
+        assert {figure.row, number(figure.value, figure.unit)} <= set(texts)
+    marks = [picture.read_text().count('class="compiled"') for picture in pictures]
+    assert marks == [1, 2]  # of the legend, and of the one figure that there is
 
 
-def test_the_page_has_a_place_for_the_table(results: Results) -> None:
-    page = put_in(PAGE.read_text(), table(results))
+def test_the_page_has_a_place_for_the_table(results: Results, compiled: Results) -> None:
+    page = put_in(PAGE.read_text(), table(results, compiled))
     assert page.count(BEGIN) == page.count(END) == 1
-    assert f"| time | 3.00 ms |  | 1.00 ms | 3.00 | \u2264 1.5 | {MISSED} |" in page.splitlines()
-    assert put_in(page, table(results)) == page
+    time = (
+        f"| time | 1.00 ms | 3.00 ms |  | 3.00 | {MISSED} | 1.25 ms | 1.25 | {MET} | \u2264 1.5 |"
+    )
+    assert time in page.splitlines()
+    assert f"| size |  | 650 B |  |  | {MET} |  |  |  | \u2264 700 B |" in page.splitlines()
+    assert put_in(page, table(results, compiled)) == page
 
 
 def test_a_page_without_a_place() -> None:

@@ -39,6 +39,7 @@ def test_a_registry_without_a_journal_is_found_out() -> None:
         crash(random.randrange(1_000_000), kills=1, longest=LONGEST, options=())
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize(
     "lie", [Lie.PUBLISHING_FIRST, Lie.LAGGING], ids=lambda lie: lie.name.lower()
 )

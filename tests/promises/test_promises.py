@@ -19,6 +19,7 @@ def test_every_promise_is_kept() -> None:
     play(Everything, examples=100, steps=40)
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize(
     ("name", "variant", "seed"),  # a seed that leads there soon
     [

@@ -314,6 +314,7 @@ def test_a_cancelled_block_leaves_in_good_order(registry: DeviceRegistry, contex
     run(main())
 
 
+@pytest.mark.interpreted
 def test_a_registration_whose_answer_is_on_its_way_is_taken_back(
     registry: DeviceRegistry, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -364,6 +365,7 @@ def test_a_second_cancellation_ends_it_at_once(turns: int, context: Context) -> 
     run(main())
 
 
+@pytest.mark.interpreted
 def test_cancelling_while_it_leaves_ends_it_at_once(
     registry: DeviceRegistry, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:

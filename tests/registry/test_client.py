@@ -314,6 +314,7 @@ def test_terminating_the_context_while_entering_is_an_error() -> None:
         pytest.fail("the block must not run")
 
 
+@pytest.mark.interpreted
 def test_told_to_leave_while_it_registers_it_leaves_nothing_behind(
     registry: DeviceRegistry, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -283,6 +283,7 @@ def costs(devices: int) -> Iterator[tuple[str, int]]:
     yield "tick", steps(partial(core.tick, 1.0))
 
 
+@pytest.mark.interpreted
 def test_no_request_takes_steps_in_proportion_to_the_devices() -> None:
     few, many = dict(costs(10)), dict(costs(3_000))
 

@@ -16,6 +16,8 @@ from devicewatch.registry.fairness import (
 )
 from tests.support.leases import NamedFairLeases
 
+pytestmark = pytest.mark.interpreted
+
 LIMIT = 200
 SHORT = TOLERANCE / 2
 """A delay that is no hold-up."""

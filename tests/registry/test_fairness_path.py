@@ -17,7 +17,7 @@ from devicewatch.registry.fairness import LOOK
 from tests.support.path import Connection, Device, FairQueue, World
 
 # The coverage that must be whole is that of tests which are after something in particular.
-pytestmark = pytest.mark.no_cover
+pytestmark = [pytest.mark.no_cover, pytest.mark.interpreted]
 
 SEEDS = st.integers(0, 2**32 - 1)
 LEASES = (0.25, 0.5, 1.0, 3.0)

@@ -8,8 +8,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from devicewatch.registry.leases import Entry
+from devicewatch.registry.entries import Entry
 from tests.support.leases import NamedLeases
+
+pytestmark = pytest.mark.interpreted
 
 YEAR = 365 * 86_400.0
 

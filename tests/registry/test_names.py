@@ -290,6 +290,7 @@ class CountingDict(dict[tuple[str, int, int], int]):
         return super().get(key, default)
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("taken", [10, 100, 1_000, 10_000])
 def test_a_free_number_is_found_in_as_many_steps_as_it_has_digits(taken: int) -> None:
     names = numbered(cams(*range(taken)))

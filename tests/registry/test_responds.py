@@ -54,6 +54,7 @@ def test_a_registry_responds_from_its_start_to_its_stop() -> None:
     assert time.monotonic() - since < PATIENCE / 2
 
 
+@pytest.mark.interpreted
 def test_one_whose_loop_is_stuck_does_not_until_that_goes_on(
     registry: DeviceRegistry, context: Context
 ) -> None:
@@ -130,6 +131,7 @@ def test_a_loop_that_was_asked_goes_back_to_sleep(monkeypatch: pytest.MonkeyPatc
         assert len(rounds) <= 1
 
 
+@pytest.mark.interpreted
 def test_whoever_waits_when_it_ends_waits_no_longer(
     registry: DeviceRegistry, context: Context
 ) -> None:

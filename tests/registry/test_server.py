@@ -326,6 +326,7 @@ def test_a_silent_device_is_removed_within_100_ms_of_its_deadline(
     assert -0.02 < late < 0.1
 
 
+@pytest.mark.interpreted
 def test_a_renewal_that_waits_in_the_socket_counts(
     registry: DeviceRegistry,
     client: RawClient,
@@ -452,6 +453,7 @@ def test_garbage_from_a_subscriber_is_ignored(
     assert client.ask("INFO", {})["event"] == "INFO"
 
 
+@pytest.mark.interpreted
 def test_a_fault_of_the_registry_itself_is_answered_too(
     registry: DeviceRegistry, client: RawClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -187,6 +187,7 @@ def test_a_journal_that_does_not_know_what_it_has_kept_stops_the_registry(world:
         world.ask(Register("camera", "tcp://a", "cam"))
 
 
+@pytest.mark.interpreted
 def test_a_fault_of_ours_is_answered_and_leaves_nothing_half_done(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -192,6 +192,7 @@ def test_a_process_that_is_stopped_gives_no_sign_of_life(manager: Manager) -> No
         manager.listen_for(ALIVE)
 
 
+@pytest.mark.interpreted
 def test_a_process_whose_loop_is_stuck_gives_none_though_its_main_thread_lives(
     manager: Manager, context: Context
 ) -> None:
@@ -215,6 +216,7 @@ def test_a_process_whose_loop_is_stuck_gives_none_though_its_main_thread_lives(
             process.kill()
 
 
+@pytest.mark.interpreted
 def test_what_kills_a_stuck_registry_makes_it_say_where_it_stood(
     manager: Manager, monkeypatch: pytest.MonkeyPatch
 ) -> None:

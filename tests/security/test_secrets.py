@@ -16,6 +16,8 @@ from .parties import Context
 from .play import Play
 from .session import Session
 
+pytestmark = pytest.mark.interpreted
+
 KEY_LENGTH = 40
 
 

@@ -68,6 +68,7 @@ def test_a_registry_that_is_where_it_was_has_not_gone_back() -> None:
     assert driver.asked() == replay(5)
 
 
+@pytest.mark.interpreted
 @pytest.mark.usefixtures("pages_of_two")
 def test_a_device_that_registers_between_two_pages_is_there() -> None:
     simulation, _ = simulation_of("a", "b", "c")
@@ -79,6 +80,7 @@ def test_a_device_that_registers_between_two_pages_is_there() -> None:
     assert follower.asked == [Info(), FIRST_PAGE, after(2)]
 
 
+@pytest.mark.interpreted
 @pytest.mark.usefixtures("pages_of_two")
 def test_devices_that_leave_between_two_pages_are_not_there() -> None:
     simulation, uuids = simulation_of("a", "b", "c", "d")
@@ -91,6 +93,7 @@ def test_devices_that_leave_between_two_pages_are_not_there() -> None:
     assert follower.asked == [Info(), FIRST_PAGE, after(2)]
 
 
+@pytest.mark.interpreted
 @pytest.mark.usefixtures("pages_of_two")
 def test_a_device_replaced_between_two_pages_is_the_new_one() -> None:
     simulation, _ = simulation_of("a", "b", "c")
@@ -104,6 +107,7 @@ def test_a_device_replaced_between_two_pages_is_the_new_one() -> None:
     assert revisions == {"c": 3, "a": 5, "z": 7}
 
 
+@pytest.mark.interpreted
 @pytest.mark.usefixtures("pages_of_two")
 def test_an_event_lost_between_two_pages_makes_it_start_anew() -> None:
     simulation, uuids = simulation_of("a", "b", "c")
@@ -118,6 +122,7 @@ def test_an_event_lost_between_two_pages_makes_it_start_anew() -> None:
     assert is_live(follower)
 
 
+@pytest.mark.interpreted
 @pytest.mark.usefixtures("pages_of_two")
 def test_an_epoch_that_ends_between_two_pages_makes_it_start_anew() -> None:
     simulation, _ = simulation_of("a", "b", "c")

@@ -1,0 +1,65 @@
+"""Builds devicewatch. With DEVICEWATCH_COMPILED=1 its innermost modules become machine code.
+
+Everything else about the package is in `pyproject.toml`, and without that variable nothing is
+compiled. What is compiled is the same Python, by mypyc, from the types that it has anyway: see
+`docs/performance.md` for what it brings. It takes a C compiler, and a minute.
+"""
+
+import os
+import shutil
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from setuptools import setup
+
+COMPILED = (
+    "registry/authority.py",
+    "registry/core.py",
+    "registry/envelopes.py",
+    "registry/fairness.py",
+    "registry/history.py",
+    "registry/leases.py",
+    "registry/ledger.py",
+    "registry/loop.py",
+    "registry/names.py",
+    "registry/registrations.py",
+    "registry/service.py",
+)
+"""What every request goes through, and holds no records: those of attrs have code of their own."""
+
+TYPES = ("mypy>=2.4", "sortedcontainers-stubs>=2.4")
+
+ROOT = Path(__file__).parent
+TREE = ROOT / "build" / "compiled"
+"""The packages under the name that they are imported by, which mypyc goes by."""
+
+
+def main() -> None:
+    """Build."""
+    if os.environ.get("DEVICEWATCH_COMPILED", "0") in ("", "0"):
+        setup()
+        return
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        needed = tomllib.load(file)["project"]["dependencies"]
+    setup(setup_requires=[*TYPES, *needed], ext_modules=_extensions())
+
+
+def _extensions() -> list[Any]:
+    try:
+        from mypyc.build import mypycify
+    except ImportError:
+        return []  # whoever builds asks for `setup_requires` first, and builds when it has them
+    package = TREE / "devicewatch"
+    shutil.rmtree(TREE, ignore_errors=True)
+    package.mkdir(parents=True)
+    for part in ("events", "registry", "subscribers"):
+        shutil.copytree(ROOT / part, package / part)
+    os.environ["MYPYPATH"] = str(TREE)
+    options = ["--config-file=", "--strict", "--namespace-packages", "--explicit-package-bases"]
+    paths = [os.path.relpath(package / path) for path in COMPILED]
+    extensions: list[Any] = mypycify([*options, *paths], group_name="devicewatch")
+    return extensions
+
+
+main()
