@@ -1,4 +1,4 @@
-"""`awatch()` and `AsyncWatcher`: follow a registry from an asyncio program.
+"""`AsyncWatcher`: a view of a registry that stays right, for asyncio programs.
 
 The event loop calls back when something has arrived, and what the mirror makes of it is handed to
 whoever waits: a reader that is cancelled can so lose nothing, since an event is taken from the
@@ -11,9 +11,9 @@ One task does nothing but wait for the end, which may be that of the event loop.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
-from typing import Literal, Self, overload
+from typing import Self
 
 import zmq
 
@@ -26,91 +26,6 @@ from ..events.records import Cursor, Device, Event, Record, State, Status
 from ..events.sockets import Context, check_address
 from .mirror import Mirror
 from .transport import Transport
-
-
-@overload
-def awatch(
-    url: str = ...,
-    *,
-    since: Cursor | None = ...,
-    status: Literal[False] = ...,
-    existing: bool = ...,
-    device_type: str | None = ...,
-    context: Context | None = ...,
-    events_url: str | None = ...,
-    key: Key | None = ...,
-) -> AsyncGenerator[Event, None]: ...
-
-
-@overload
-def awatch(
-    url: str = ...,
-    *,
-    since: Cursor | None = ...,
-    status: Literal[True],
-    existing: bool = ...,
-    device_type: str | None = ...,
-    context: Context | None = ...,
-    events_url: str | None = ...,
-    key: Key | None = ...,
-) -> AsyncGenerator[Record, None]: ...
-
-
-def awatch(
-    url: str = DEFAULT_REGISTRY,
-    *,
-    since: Cursor | None = None,
-    status: bool = False,
-    existing: bool = True,
-    device_type: str | None = None,
-    context: Context | None = None,
-    events_url: str | None = None,
-    key: Key | None = None,
-) -> AsyncGenerator[Record, None]:
-    """`watch()` for asyncio: the same events, options and promises.
-
-        async for event in awatch("tcp://controller:5555"):
-            print(event.topic, event.device.name)
-
-    Cancel the task that iterates to end it; after a `break`, its sockets are closed once the event
-    loop gets round to it, or at once with `contextlib.aclosing`. For a view that can be closed, or
-    asked for its devices, see `AsyncWatcher`.
-
-    Args:
-        url: The registry's address.
-        since: Go on after this cursor; see `watch`.
-        status: Also yield `Live` and `Stale`.
-        existing: Whether to yield the devices that are there at the beginning.
-        device_type: Follow devices of this type only.
-        context: ZeroMQ context (a plain one) to open sockets in; None is pyzmq's global one.
-        events_url: The event stream's address, if it cannot be reached where the registry says.
-        key: This program's, and the registry's; None for a registry without keys.
-
-    Raises:
-        AddressError: An address makes no sense.
-        AuthenticationError: The key does not say which registry it is for; and, from whatever
-            waits for the first view, the registry does not let this program in, or is another one.
-        MessageError: `since` cannot be put into a request.
-        TypeError: `since` is no `Cursor`; `Cursor.parse` reads one.
-    """
-    watcher = AsyncWatcher(
-        url,
-        since=since,
-        existing=existing,
-        device_type=device_type,
-        context=context,
-        events_url=events_url,
-        key=key,
-    )
-    return _until_done(watcher, watcher.records() if status else watcher)
-
-
-async def _until_done(
-    watcher: "AsyncWatcher", records: AsyncIterator[Record]
-) -> AsyncGenerator[Record, None]:
-    async with watcher:
-        async for record in records:
-            yield record
 
 
 class AsyncWatcher:
@@ -158,10 +73,11 @@ class AsyncWatcher:
         self._mirror = Mirror(
             url, events_url=events_url, since=since, existing=existing, device_type=device_type
         )
+        self._view = self._mirror.view
         self._transport = Transport(self._mirror, url, context, key)
         self._lookout: Lookout | None = None
         self._next_step: asyncio.Handle | None = None
-        self._news = asyncio.Event()  # wakes whoever waits
+        self._waiting: list[asyncio.Future[None]] = []  # for news
         self._task: asyncio.Task[None] | None = None
         self._closed_at: float | None = None
         self._closed_why = ""
@@ -170,12 +86,12 @@ class AsyncWatcher:
     @property
     def devices(self) -> Mapping[str, Device]:
         """The devices present, by name, after the events yielded so far: live, read-only."""
-        return self._mirror.devices
+        return self._view.devices
 
     @property
     def cursor(self) -> Cursor | None:
         """The place in the event stream after the events yielded so far; None before any."""
-        return self._mirror.cursor
+        return self._view.cursor
 
     @property
     def status(self) -> Status:
@@ -185,12 +101,12 @@ class AsyncWatcher:
         """
         if self._closed_at is not None:
             return Status(State.CLOSED, self._closed_at, self._closed_why)
-        return self._mirror.status
+        return self._view.status
 
     @property
     def resumed(self) -> bool | None:
         """Whether it has gone on at `since`; see `Watcher.resumed`."""
-        return self._mirror.resumed
+        return self._view.resumed
 
     @property
     def closed(self) -> bool:
@@ -209,18 +125,15 @@ class AsyncWatcher:
         """
         try:
             async with asyncio.timeout(timeout):
-                while self.status.state is not State.LIVE:
-                    if not await self._wait():
-                        raise RegistryUnreachable(
-                            f"no live view of {self._url}: {self._closed_why}"
-                        )
-        except TimeoutError as error:
-            if isinstance(error, RegistryUnreachable):
-                raise
+                while self._closed_at is None and self._view.state is not State.LIVE:
+                    await self._news()
+        except TimeoutError:
             raise RegistryUnreachable(
                 f"no live view of the registry at {self._url} within {timeout:g} s: "
-                f"{self._mirror.trouble}"
+                f"{self._view.trouble}"
             ) from None
+        if self.closed:
+            raise RegistryUnreachable(f"no live view of {self._url}: {self._closed_why}")
 
     async def get(self, timeout: float | None = None) -> Event | None:
         """The next event.
@@ -292,7 +205,7 @@ class AsyncWatcher:
         return view_html(self._url, self.status, self.devices)
 
     def __del__(self) -> None:
-        if hasattr(self, "_news"):  # else the constructor failed
+        if hasattr(self, "_error"):  # else the constructor failed
             self._release()
 
     # --- who waits ----------------------------------------------------------------------------
@@ -305,29 +218,31 @@ class AsyncWatcher:
 
     async def _next(self) -> Record | None:
         while self._closed_at is None:
-            record = self._mirror.next_record()
+            record = self._view.next_record()
             if record is not None:
-                if self._mirror.state is not State.LIVE:
+                if self._view.state is not State.LIVE:
                     self._serve_soon()  # there may be room again, to fetch more
                 return record
-            await self._wait()
+            await self._news()
         if self._error is not None:
             raise self._error
         return None
 
-    async def _wait(self) -> bool:
-        """Wait until there is news; False once the watcher is closed."""
+    def _news(self) -> asyncio.Future[None]:
+        """What to await: there is news then, or the watcher is closed."""
         self._start()
-        self._raise_refusal()  # it may have come while nobody waited
-        if not self.closed:
-            self._news.clear()
-            await self._news.wait()
-            self._raise_refusal()
-        return not self.closed
-
-    def _raise_refusal(self) -> None:
         if (refusal := self._mirror.take_refusal()) is not None:
             raise refusal
+        news = asyncio.get_running_loop().create_future()
+        self._waiting = [other for other in self._waiting if not other.done()]  # given up on
+        self._waiting.append(news)
+        return news
+
+    def _wake(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for news in waiting:
+            if not news.done():
+                news.set_result(None)
 
     # --- at work ------------------------------------------------------------------------------
 
@@ -338,39 +253,34 @@ class AsyncWatcher:
     async def _run(self) -> None:
         """Work until this is cancelled, as it is when the event loop ends."""
         loop = asyncio.get_running_loop()
-        self._lookout = Lookout(partial(self._do, self._receive), partial(self._do, self._serve))
+        self._lookout = Lookout(
+            partial(self._do, self._transport.follow), partial(self._do, self._serve)
+        )
         self._serve_soon()
         try:
             await loop.create_future()
         finally:
             self._end("its task was ended")
             self._release()
-            self._news.set()
+            self._wake()
 
-    def _do(self, step: Callable[[], None]) -> None:
-        """Do a step of the work, which ends if that fails, unless it has ended already."""
-        if self.closed:
+    def _do(self, step: Callable[[], bool]) -> None:
+        """Do a step of the work; go on soon unless that was all, and not at all if it fails.
+
+        An event goes to whoever waits for it before anything else is done, if there is.
+        """
+        if self._closed_at is not None:
             return
         try:
-            step()
+            if not step():
+                self._serve_soon()
         except zmq.ContextTerminated:
             self._fail("its ZeroMQ context was terminated")
         except Exception as error:  # noqa: BLE001 - for whoever waits
             self._error = error
             self._fail("its task was ended")
-        if self._mirror.has_news:
-            self._news.set()
-
-    def _receive(self) -> None:
-        """An event goes to whoever waits for it, before anything else is done, if there is.
-
-        It has put off the deadline; that is seen to when the old one is due.
-        """
-        transport = self._transport
-        if not transport.receive():
-            self._serve()
-        elif transport.has_more:
-            self._serve_soon()
+        if self._waiting and self._mirror.has_news:
+            self._wake()
 
     def _serve_soon(self) -> None:
         """Go on once others have run."""
@@ -378,16 +288,15 @@ class AsyncWatcher:
             loop = asyncio.get_running_loop()
             self._next_step = loop.call_soon(self._do, self._serve)
 
-    def _serve(self) -> None:
-        """Give the mirror what has arrived, and the time."""
+    def _serve(self) -> bool:
+        """Give the mirror what has arrived, and the time; say whether that was all."""
         self._next_step = None
         transport = self._transport
         served = transport.serve()
         transport.advance()
-        if served:
-            self._serve_soon()
-        elif self._lookout is not None:
+        if not served and self._lookout is not None:
             self._lookout.watch(transport.files, transport.seconds_to_deadline())
+        return not served
 
     def _fail(self, why: str) -> None:
         self._end(why)

@@ -19,7 +19,7 @@ from ..events.logs import get_logger
 from ..events.protocol import DEFAULT_REGISTRY, Origin, Topic
 from ..events.records import Event
 from ..events.sockets import Context
-from .watch import Watcher
+from .watcher import Watcher
 
 DeviceCallback: TypeAlias = Callable[[str, str, str], object]
 """Takes device_type, addr and name."""

@@ -3,8 +3,10 @@
 from collections import deque
 from typing import Final
 
-from ..events.protocol import DEFAULT_TICK_INTERVAL, STALE_AFTER_TICKS
+from ..events.messages import InfoReply
+from ..events.protocol import DEFAULT_TICK_INTERVAL, MAX_ADDR, STALE_AFTER_TICKS
 from ..events.records import Cursor, Event, StreamMessage
+from ..events.text import printable
 
 MAX_KEPT: Final = 10_000
 """Events kept while something is fetched. Losing more than that makes it start anew."""
@@ -14,34 +16,39 @@ class Hearsay:
     """The stream, as far as it was heard. Times are in seconds on a monotonic clock.
 
     Attributes:
+        url: The stream's address, as it may be shown.
         place: Where the stream was: its latest message; None before the first.
         time: The registry's time in the latest message of all, in seconds since 1970.
         tick_interval: Seconds between two ticks.
+        heard_at: When that message came, or the socket was new.
         behind: The seq of a message that was behind what is known, if that was the last word.
     """
 
     def __init__(self) -> None:
+        self.url = ""
         self.place: StreamMessage | None = None
         self.time = 0.0
         self.tick_interval = DEFAULT_TICK_INTERVAL
         self.behind: int | None = None
-        self._heard_at = 0.0
+        self.heard_at = 0.0
         self._patience = 0.0  # with a new socket
         self._kept: deque[Event] = deque(maxlen=MAX_KEPT)
 
-    def begin(self, tick_interval: float, patience: float, now: float) -> None:
+    def begin(self, url: str, tick_interval: float, patience: float, now: float) -> None:
         """A new socket: nothing has been heard from it yet.
 
         Args:
+            url: The stream's address.
             tick_interval: Seconds between two ticks.
             patience: Seconds that the first word may take, over a slow link.
             now: The time.
         """
+        self.url = printable(url, MAX_ADDR)
         self._patience = patience
         self.place = None
         self.behind = None
         self.tick_interval = tick_interval
-        self._heard_at = now
+        self.heard_at = now
 
     def hear(self, message: StreamMessage, known: Cursor | None, now: float) -> bool:
         """Take note of a message.
@@ -54,14 +61,16 @@ class Hearsay:
         Returns:
             False if the stream, or what is known, is further on: then it is no sign of life.
         """
-        for place in (self.place, known):
-            if place and place.seq > message.seq and place.epoch == message.epoch:
-                self.behind = message.seq
-                return False
+        seq, place = message.seq, self.place
+        if (place is not None and place.seq > seq and place.epoch == message.epoch) or (
+            known is not None and known.seq > seq and known.epoch == message.epoch
+        ):
+            self.behind = seq
+            return False
         self.place = message
         self.time = message.time
         self.behind = None
-        self._heard_at = now
+        self.heard_at = now
         return True
 
     @property
@@ -73,7 +82,18 @@ class Hearsay:
     def silent_at(self) -> float:
         """When it will have been silent for too long."""
         patience = self._patience if self.place is None else 0.0
-        return self._heard_at + max(self.silence, patience)
+        return self.heard_at + max(self.silence, patience)
+
+    def why_silent(self, known: int) -> str:
+        """In words why it counts as silent.
+
+        Args:
+            known: Number of the last event that is known.
+        """
+        if self.behind is None:
+            return f"the event stream at {self.url} is silent"
+        seq = max(known, self.place.seq if self.place else 0)
+        return f"the event stream at {self.url} is at {self.behind}, and was at {seq} before"
 
     # --- what came while something was fetched --------------------------------------------------
 
@@ -90,3 +110,12 @@ class Hearsay:
         """What was kept of an epoch, from after this number on, in order of seq."""
         by_seq = {event.seq: event for event in self._kept if event.epoch == epoch}
         return [event for seq, event in sorted(by_seq.items()) if seq > after]
+
+
+def stream_url(url: str, info: InfoReply) -> str | None:
+    """Where a registry's event stream is: as it says, or at its port on the registry's host."""
+    if isinstance(info.events_url, str):
+        return info.events_url or None
+    if isinstance(info.events_port, int) and info.events_port and url.startswith("tcp://"):
+        return f"{url.rpartition(':')[0]}:{info.events_port}"
+    return None

@@ -35,7 +35,7 @@ from ..events.records import Cursor, Live, Record, Removed, Stale
 from ..events.sockets import Context
 from .lines import Lines, LogFormat
 from .logfile import LogFile
-from .watch import Watcher
+from .watcher import Watcher
 
 BATCH: Final = 1_000
 """Lines after which they are written, where more have come; a difference may have more."""

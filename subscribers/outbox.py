@@ -51,9 +51,14 @@ class Outbox:
         return len(self._queue) + self._more
 
     @property
+    def size(self) -> int:
+        """How many devices and events there are here, handed out and waiting."""
+        return len(self._devices) + len(self._queue) + self._more
+
+    @property
     def full(self) -> bool:
         """Whether no more events should be put in."""
-        return len(self) >= self._allowed
+        return len(self._queue) + self._more >= self._allowed
 
     @property
     def has_room(self) -> bool:
@@ -84,7 +89,7 @@ class Outbox:
     def put(self, event: Event) -> Cursor:
         """Queue an event, if it is of interest; say where it leads to."""
         cursor = event.cursor
-        if self.wants(event.device):
+        if self._device_type is None or self.wants(event.device):
             self._queue.append((event, cursor))
         else:
             self._move(cursor)

@@ -80,47 +80,47 @@ class Transport:
         if not self._started:
             self._started = True
             mirror.start(time.monotonic())
-        mirror.set_wall_offset(time.time() - time.monotonic())
+        mirror.view.set_wall_offset(time.time() - time.monotonic())
         self._act()
-        received = False
-        if self._stream is not None and has_message(self._stream.socket):
-            for _ in range(_BATCH):
-                if not self.receive():
-                    break
-                received = True
-                self._act()
+        received = self._receive_stream()
         reply = self._requests.receive()
         if reply is not None:
             mirror.reply_received(reply, time.monotonic())
         return self._look_for_refusals() or received or reply is not None
 
-    @property
-    def has_more(self) -> bool:
-        """Whether `serve` has something to do before anything else arrives.
+    def follow(self) -> bool:
+        """Give the mirror the next message of the stream; False if `serve` has to go on from there.
 
-        A view that is live, and was before, needs nothing but what the stream brings.
-        """
-        if self._mirror.state is not State.LIVE or self._state is not State.LIVE:
-            return True
-        return self._stream is not None and has_message(self._stream.socket)
-
-    def receive(self) -> bool:
-        """Give the mirror the next message of the stream; say whether there was one.
-
-        This alone is what has to be done at once for an event that somebody waits for; `serve` is
-        to follow, if it `has_more`.
+        It is all that has to be done at once for an event that somebody waits for, and if True, all
+        that has to be done before anything else arrives, or the deadline.
 
         Raises:
             zmq.ContextTerminated: The context has been.
         """
-        if self._stream is None:
+        stream = self._stream
+        if stream is None:
             return False
         try:
-            frames = receive_frames(self._stream.socket)
+            frames = receive_frames(stream.socket)
         except zmq.Again:
             return False
-        self._mirror.stream_received(frames, time.monotonic())
-        return True
+        followed = self._mirror.stream_received(frames, time.monotonic())
+        return followed and not has_message(stream.socket)
+
+    def _receive_stream(self) -> bool:
+        """Give the mirror what the stream has brought; say whether there was anything."""
+        stream, received = self._stream, False
+        if stream is None or not has_message(stream.socket):
+            return received
+        for _ in range(_BATCH):
+            try:
+                frames = receive_frames(stream.socket)
+            except zmq.Again:
+                break
+            received = True
+            if not self._mirror.stream_received(frames, time.monotonic()):
+                self._act()
+        return received
 
     def advance(self) -> None:
         """Let time pass for the mirror, once everything that had arrived has been served."""
@@ -169,14 +169,14 @@ class Transport:
 
     def _log_refusal(self, why: str) -> None:
         """Once, and unless it is raised to whoever waits for the first view."""
-        if why != self._refusal and self._mirror.state is not State.CONNECTING:
+        if why != self._refusal and self._mirror.view.state is not State.CONNECTING:
             log.warning("the registry does not let this program in", registry=self._url, why=why)
             self._refusal = why
 
     def _log_changes(self) -> None:
-        if self._mirror.state is self._state:
+        if self._mirror.view.state is self._state:
             return
-        status = self._mirror.status
+        status = self._mirror.view.status
         self._refusal = ""
         first, self._state = self._state is State.CONNECTING, status.state
         if status.state is State.STALE:

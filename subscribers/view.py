@@ -11,11 +11,15 @@ since, are those of that place.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from ..events.protocol import MAX_DEVICES, Origin
 from ..events.records import Cursor, Device, Event, Live, Record, Stale, State, Status, Tick
 from .outbox import MAX_WAITING, Outbox
 from .snapshot import arrivals, difference, rewind
+
+CLOCK_NOISE: Final = 0.1
+"""Seconds: by how much the wall's clock may seem to have been set without having been."""
 
 
 class View:
@@ -33,7 +37,7 @@ class View:
         resumed: Whether it was; None before that is known, or where it was not asked for.
         state: What the view is worth.
         state_since: From when on.
-        wall_offset: Seconds to add to the monotonic clock to get the time since 1970.
+        trouble: Why it is not live, in words; empty while it is.
     """
 
     def __init__(
@@ -49,7 +53,8 @@ class View:
         self.resumed: bool | None = None
         self.state = State.CONNECTING
         self.state_since = 0.0
-        self.wall_offset = 0.0
+        self.trouble = ""
+        self._wall_offset = 0.0
         # A cursor in the middle of devices that are told is never in the middle of the beginning
         # of one who is not told of them.
         told = existing or since is not None
@@ -90,29 +95,39 @@ class View:
 
     # --- what it is worth ---------------------------------------------------------------------
 
-    def status(self, why: str) -> Status:
+    @property
+    def status(self) -> Status:
         """What it is worth now, whatever is still to be handed out."""
-        return Status(self.state, self._time(self.state_since), why)
+        return Status(self.state, self._time(self.state_since), self.trouble)
+
+    def set_wall_offset(self, seconds: float) -> None:
+        """Say what to add to the monotonic clock to get the time since 1970, for status.
+
+        Below `CLOCK_NOISE` it is not a clock that was set, but two clocks read one after the other:
+        a status that has not changed stays equal to itself.
+        """
+        if abs(seconds - self._wall_offset) >= CLOCK_NOISE:
+            self._wall_offset = seconds
 
     def go_live(self, now: float) -> None:
         """It is right."""
         if self.at is None:
             raise RuntimeError("a view that leads nowhere cannot be right")
-        self.state, self.state_since = State.LIVE, now
+        self.state, self.state_since, self.trouble = State.LIVE, now, ""
         self._outbox.mark(Live(self._time(now), self.at, self._resynced))
         self._resynced = False
 
     def go_stale(self, why: str, now: float) -> None:
         """It may not be right any longer."""
-        self.state, self.state_since = State.STALE, now
-        self.tell_trouble(why, now)
+        self.state, self.state_since, self.trouble = State.STALE, now, why
+        self.tell_trouble(now)
 
-    def tell_trouble(self, why: str, now: float) -> None:
+    def tell_trouble(self, now: float) -> None:
         """Say that it is not right, whether it has ever been or not."""
-        self._outbox.mark(Stale(self._time(now), why))
+        self._outbox.mark(Stale(self._time(now), self.trouble))
 
     def _time(self, now: float) -> float:
-        return round(now + self.wall_offset, 6)
+        return round(now + self._wall_offset, 6)
 
     # --- where it is --------------------------------------------------------------------------
 
@@ -124,7 +139,7 @@ class View:
     def too_large(self, more: int) -> bool:
         """Whether with more events there may be more devices than any registry is believed."""
         outbox = self._outbox
-        return len(outbox.devices) + len(outbox) + len(self._replayed) + more > MAX_DEVICES
+        return outbox.size + len(self._replayed) + more > MAX_DEVICES
 
     def has_hole_before(self, message: Event | Tick) -> bool:
         """Whether something lies between what is known and this message."""
@@ -144,14 +159,18 @@ class View:
 
     # --- in -----------------------------------------------------------------------------------
 
-    def follow(self, event: Event) -> bool:
-        """Take in an event, if it is the next one and there is room for it."""
+    def follow(self, message: Event | Tick) -> bool:
+        """Take in what the stream says next; False if the view would not be right after it."""
         at = self.at
-        if at is None or event.seq != at.seq + 1 or event.epoch != at.epoch:
+        if at is None or message.epoch != at.epoch:
             return False
-        if self._outbox.full or self.too_large(1):
+        if message.seq <= at.seq:
+            return True
+        if message.seq != at.seq + 1 or isinstance(message, Tick):
             return False
-        self.put(event)
+        if self._outbox.full or self._outbox.size >= MAX_DEVICES:
+            return False
+        self.put(message)
         return True
 
     def put(self, event: Event) -> None:

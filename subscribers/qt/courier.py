@@ -17,7 +17,7 @@ from ...events.errors import AuthenticationError
 from ...events.logs import get_logger
 from ...events.records import Record
 from ...events.sockets import Bell
-from ..watch import Watcher
+from ..watcher import Watcher
 
 MAX_WAITING: Final = 2_000
 """Records that wait to be taken."""

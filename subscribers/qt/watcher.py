@@ -26,7 +26,7 @@ from ...events.records import Added, Device, Live, Record, Removed, Stale, State
 from ...events.sockets import Context
 from ...events.text import LONGEST_MESSAGE, printable
 from ..snapshot import fold
-from ..watch import Watcher
+from ..watcher import Watcher
 from .courier import Courier, Ended, Item
 from .text import moment
 from .typed import Property

@@ -11,7 +11,6 @@ from devicewatch.events.protocol import Reason
 from devicewatch.events.records import StreamMessage
 from devicewatch.registry.core import RegistryCore
 from devicewatch.registry.service import Service
-from devicewatch.subscribers.hearsay import Hearsay
 from devicewatch.subscribers.mirror import Mirror
 from tests.promises import broken
 from tests.promises.machine import Everything
@@ -33,15 +32,9 @@ class AnswersWithASecret(Service):
 class FallsOverGarbage(Mirror):
     """What it cannot read, it does not survive."""
 
-    def stream_received(self, frames: Sequence[bytes], now: float) -> None:
+    def stream_received(self, frames: Sequence[bytes], now: float) -> bool:
         codec.decode_event(frames)
-        super().stream_received(frames, now)
-
-
-class _Hoard(Hearsay):
-    def __init__(self) -> None:
-        super().__init__()
-        self._kept = deque()
+        return super().stream_received(frames, now)
 
 
 class KeepsEverything(Mirror):
@@ -49,14 +42,14 @@ class KeepsEverything(Mirror):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._heard = _Hoard()
+        self._heard._kept = deque()
 
 
 class NeverSleeps(Mirror):
     """It wants to be woken at once, and then again."""
 
     def next_deadline(self) -> float:
-        return min(super().next_deadline(), self._view.state_since)
+        return min(super().next_deadline(), self.view.state_since)
 
 
 def _core(core: type[RegistryCore] = RegistryCore, service: type[Service] = Service) -> Play:

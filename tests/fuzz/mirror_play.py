@@ -234,17 +234,17 @@ class MirrorPlay:
 
     def _read_some(self, number: float) -> None:
         mirror, read = self._driver.mirror, 0
-        while read < number and (record := mirror.next_record()) is not None:
+        while read < number and (record := mirror.view.next_record()) is not None:
             read += 1
             if not self._hostile:
                 self._judge.see(record)
-                self._judge.sees(mirror.devices, mirror.cursor)
+                self._judge.sees(mirror.view.devices, mirror.view.cursor)
             if isinstance(record, Added | Removed):
                 assert self._type in (None, record.device.device_type)
                 if self._since is None and self._existing:
                     fold(self._told, record)
-                    assert self._told == mirror.devices
-                    assert record.cursor == mirror.cursor
+                    assert self._told == mirror.view.devices
+                    assert record.cursor == mirror.view.cursor
             else:
                 assert isinstance(record, Live | Stale)
 
@@ -307,14 +307,14 @@ class MirrorPlay:
         deadline = mirror.next_deadline()
         assert math.isfinite(deadline)
         assert deadline > driver.now, "it spins"
-        state = mirror.status.state
+        state = mirror.view.status.state
         assert (state is State.LIVE) is (mirror.phase is Phase.LIVE)
-        assert (mirror.trouble == "") is (mirror.phase is Phase.LIVE)
-        assert mirror.status.why == mirror.trouble
-        assert mirror.resumed is None or self._since is not None
+        assert (mirror.view.trouble == "") is (mirror.phase is Phase.LIVE)
+        assert mirror.view.status.why == mirror.view.trouble
+        assert mirror.view.resumed is None or self._since is not None
         if not self._hostile:
             assert mirror.discarded == 0
-            self._judge.sees(mirror.devices, mirror.cursor)
+            self._judge.sees(mirror.view.devices, mirror.view.cursor)
         else:
             assert driver.size <= MOST_IN_ALL, f"it grows: {driver.size}"
 
@@ -326,6 +326,7 @@ def small_limits() -> Iterator[None]:
         patch("devicewatch.subscribers.view.MAX_DEVICES", MOST_DEVICES),
         patch("devicewatch.subscribers.snapshot.MAX_DEVICES", MOST_DEVICES),
         patch("devicewatch.subscribers.mirror.MAX_DEVICES", MOST_DEVICES),
+        patch("devicewatch.subscribers.fetching.MAX_DEVICES", MOST_DEVICES),
         patch("devicewatch.subscribers.hearsay.MAX_KEPT", MOST_KEPT),
     ):
         yield

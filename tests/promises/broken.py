@@ -7,13 +7,13 @@ import attrs
 
 from devicewatch.events import Cursor, Device, Event, Reason, Removed, Tick
 from devicewatch.events.errors import JournalError
-from devicewatch.events.messages import ErrorReply, Register, RegisterAck, Request, Snapshot
-from devicewatch.events.protocol import MAX_PAGE
+from devicewatch.events.messages import ErrorReply, Register, RegisterAck, Request
 from devicewatch.registry.core import RegistryCore
 from devicewatch.registry.journal import Journal, Past
 from devicewatch.registry.service import Service
+from devicewatch.subscribers.fetching import Fetching
 from devicewatch.subscribers.hearsay import Hearsay
-from devicewatch.subscribers.mirror import Mirror, Phase
+from devicewatch.subscribers.mirror import Mirror
 from devicewatch.subscribers.snapshot import PagedSnapshot
 from devicewatch.subscribers.view import View
 
@@ -28,25 +28,35 @@ class ReplaysBackwards(Mirror):
 
     def __init__(self, *arguments: object, **options: object) -> None:
         super().__init__(*arguments, **options)  # type: ignore[arg-type]
-        self._view.__class__ = _ReversingView
+        self.view.__class__ = _ReversingView
+
+
+class _GullibleView(View):
+    def follow(self, message: Event | Tick) -> bool:
+        if not isinstance(message, Tick) and message.seq == self.seq:
+            self.put(message)
+        return super().follow(message)
 
 
 class TakesAnythingTwice(Mirror):
     """Breaks P2: what comes twice over the stream is handed out twice."""
 
-    def _follow_live(self, message: Event | Tick, now: float) -> None:
-        if not isinstance(message, Tick) and message.seq == self._view.seq:
-            self._view.put(message)
-        super()._follow_live(message, now)
+    def __init__(self, *arguments: object, **options: object) -> None:
+        super().__init__(*arguments, **options)  # type: ignore[arg-type]
+        self.view.__class__ = _GullibleView
+
+
+class _IncuriousFetching(Fetching):
+    def _plan(self, epoch: str) -> Request:
+        return self._new_snapshot()
 
 
 class NeverReplays(Mirror):
     """Breaks P3: after a gap it looks who is there, and misses who came and went."""
 
-    def _plan(self, epoch: str) -> Request:
-        self.phase = Phase.SYNCING
-        self._snapshot = PagedSnapshot()
-        return Snapshot(limit=MAX_PAGE)
+    def __init__(self, *arguments: object, **options: object) -> None:
+        super().__init__(*arguments, **options)  # type: ignore[arg-type]
+        self._fetching.__class__ = _IncuriousFetching
 
 
 class _ForgetfulSnapshot(PagedSnapshot):
@@ -54,31 +64,42 @@ class _ForgetfulSnapshot(PagedSnapshot):
         return [device for _, device in sorted(self._devices.items())]
 
 
-class ForgetsWhatHappensBetweenPages(Mirror):
-    """Breaks P4: what happens while it fetches the devices is forgotten."""
-
+class _ForgetfulFetching(Fetching):
     def _new_snapshot(self) -> Request:
         request = super()._new_snapshot()
         self._snapshot = _ForgetfulSnapshot()
         return request
 
 
+class ForgetsWhatHappensBetweenPages(Mirror):
+    """Breaks P4: what happens while it fetches the devices is forgotten."""
+
+    def __init__(self, *arguments: object, **options: object) -> None:
+        super().__init__(*arguments, **options)  # type: ignore[arg-type]
+        self._fetching.__class__ = _ForgetfulFetching
+
+
+class _IgnorantView(View):
+    def follow(self, message: Event | Tick) -> bool:
+        return isinstance(message, Tick) or super().follow(message)
+
+
 class TakesNoNoticeOfTicks(Mirror):
     """Breaks P5: it learns of a lost last event only with the next one."""
 
-    def _follow_live(self, message: Event | Tick, now: float) -> None:
-        if not isinstance(message, Tick):
-            super()._follow_live(message, now)
+    def __init__(self, *arguments: object, **options: object) -> None:
+        super().__init__(*arguments, **options)  # type: ignore[arg-type]
+        self.view.__class__ = _IgnorantView
 
 
 class TakesSilenceForAbsence(Mirror):
     """Breaks P6: whoever is not heard of is gone."""
 
     def _lose(self, why: str, now: float) -> None:
-        at = self._view.at or Cursor("", 0)
-        for device in list(self.devices.values()):
+        at = self.view.at or Cursor("", 0)
+        for device in list(self.view.devices.values()):
             gone = Removed(at.epoch, at.seq, now, device, Reason.UNKNOWN)
-            self._view._outbox.put(gone)
+            self.view._outbox.put(gone)
         super()._lose(why, now)
 
 
@@ -93,7 +114,7 @@ class NeverHearsTheSilence(Mirror):
 
     def __init__(self, *arguments: object, **options: object) -> None:
         super().__init__(*arguments, **options)  # type: ignore[arg-type]
-        self._heard = _PatientHearsay()
+        self._heard.__class__ = _PatientHearsay
 
 
 class _CarelessView(View):
@@ -108,7 +129,7 @@ class NamesOnlyTheName(Mirror):
 
     def __init__(self, *arguments: object, **options: object) -> None:
         super().__init__(*arguments, **options)  # type: ignore[arg-type]
-        self._view.__class__ = _CarelessView
+        self.view.__class__ = _CarelessView
 
 
 class TakesItsOwnAbsenceForTheirs(RegistryCore):

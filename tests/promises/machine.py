@@ -148,14 +148,16 @@ class Observer:
             return  # it has not got through yet
         if self._resuming:
             self._resuming = False
-            promise("P3", mirror.resumed is not None, "it does not know whether it has resumed")
-            if not mirror.resumed:  # what was known is void
+            promise(
+                "P3", mirror.view.resumed is not None, "it does not know whether it has resumed"
+            )
+            if not mirror.view.resumed:  # what was known is void
                 self._judge = self._new_judge()
         if self._whole:
             self._judge.see(record)
-            self._judge.sees(mirror.devices, mirror.cursor)
+            self._judge.sees(mirror.view.devices, mirror.view.cursor)
         elif isinstance(record, Live):
-            self._judge.story.place = mirror.cursor
+            self._judge.story.place = mirror.view.cursor
 
     def is_right(self) -> None:
         """Nothing is left to read, and the view is the registry's."""
@@ -163,9 +165,9 @@ class Observer:
         mirror = self.follower.mirror
         wanted = self._options.get("device_type")
         devices = {n: d for n, d in core.devices.items() if wanted in (None, d.device_type)}
-        promise("P6", mirror.status.state is State.LIVE, mirror.trouble)
-        promise("P4", mirror.cursor == Cursor(core.epoch, core.seq), mirror.cursor)
-        promise("P4", mirror.devices == devices, f"{mirror.devices} and not {devices}")
+        promise("P6", mirror.view.status.state is State.LIVE, mirror.view.trouble)
+        promise("P4", mirror.view.cursor == Cursor(core.epoch, core.seq), mirror.view.cursor)
+        promise("P4", mirror.view.devices == devices, f"{mirror.view.devices} and not {devices}")
 
     def notices_a_lost_tail(self, older: dict[str, int]) -> None:
         """P5: one that is live knows of all that the stream has told of, and within a tick.
@@ -174,9 +176,9 @@ class Observer:
             older: The seq of the latest event that is older than that, by epoch.
         """
         mirror, core = self.follower.mirror, self._simulation.core
-        if mirror.status.state is not State.LIVE or self.follower.paused:
+        if mirror.view.status.state is not State.LIVE or self.follower.paused:
             return
-        at = mirror._view.at
+        at = mirror.view.at
         assert at is not None
         promise("P5", at.seq >= self.follower.heard.get(at.epoch, 0), f"{at} is behind the stream")
         sound_for = self._simulation.now - self.sound_since
@@ -190,7 +192,7 @@ class Observer:
             return
         promise("P6", self.read() == [], "news from a link that is cut")
         if self._simulation.now > self.cut_at + STALE_AFTER_TICKS * TICK:
-            state = self.follower.mirror.status.state
+            state = self.follower.mirror.view.status.state
             promise("P6", state is not State.LIVE, "live, with a link that was cut three ticks ago")
 
 

@@ -124,12 +124,12 @@ class World:
                 driver.reply(reply)
             if driver.mirror.phase is Phase.LIVE:
                 cursor = Cursor(self.core.epoch, self.core.seq)
-                assert driver.mirror._view.at == cursor
+                assert driver.mirror.view.at == cursor
                 return
             if not actions:
                 driver.advance_to_deadline()
                 driver.stream(greeting(self.core, driver.now))
-        raise AssertionError(f"it does not become live: {driver.mirror.trouble}")
+        raise AssertionError(f"it does not become live: {driver.mirror.view.trouble}")
 
 
 def told(events: Iterable[Event]) -> dict[str, Device]:

@@ -118,7 +118,7 @@ def test_a_reader_who_is_too_slow_misses_nothing_that_the_history_has(
             for number in range(300):
                 client.register(f"tcp://a:{number}", f"d{number}")
             await until(lambda: "too slow" in watcher.status.why)
-            assert watcher._mirror._view.waiting <= 11
+            assert watcher._mirror.view.waiting <= 11
             events = [await watcher.get(PATIENCE) for _ in range(300)]
             assert [event and event.seq for event in events] == list(range(1, 301))
             assert {event and event.origin for event in events} == {Origin.LIVE}

@@ -37,20 +37,20 @@ def test_a_lost_last_event_is_noticed_within_one_tick() -> None:
     simulation.register("b")
     simulation.run(1.1)
     assert follower.take() == simulation.published[-1:]
-    assert follower.mirror.devices == simulation.core.devices
+    assert follower.mirror.view.devices == simulation.core.devices
 
 
 def test_a_cut_link_makes_the_view_stale_and_removes_nobody() -> None:
     simulation, [uuid] = simulation_of("a")
     follower = following(simulation)
-    known = dict(follower.mirror.devices)
+    known = dict(follower.mirror.view.devices)
     follower.link.cut = True
     simulation.unregister(uuid)
     simulation.run(3.0)
     assert not is_live(follower)
     simulation.run(3600.0)
     assert follower.take() == []
-    assert follower.mirror.devices == known
+    assert follower.mirror.view.devices == known
 
 
 def test_a_healed_link_makes_the_view_right_again() -> None:
@@ -118,7 +118,7 @@ def test_lost_replies_delay_the_view_and_nothing_else() -> None:
     follower.link.lost_replies = 3
     simulation.run(30.0)
     assert follower.take()
-    assert follower.mirror.devices == simulation.core.devices
+    assert follower.mirror.view.devices == simulation.core.devices
     assert follower.asked[:4] == [Info()] * 4
 
 

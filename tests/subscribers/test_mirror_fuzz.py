@@ -180,22 +180,22 @@ def test_whatever_happens_it_knows_what_to_do_next(
                 driver.now += seconds or 0.0
             case Read(number):
                 for _ in range(number):
-                    record = mirror.next_record()
+                    record = mirror.view.next_record()
                     if isinstance(record, Added | Removed):
                         assert device_type in (None, record.device.device_type)
                         if since is None and existing:
                             fold(told, record)
-                            assert told == mirror.devices
-                            assert record.cursor == mirror.cursor
+                            assert told == mirror.view.devices
+                            assert record.cursor == mirror.view.cursor
                     else:
                         assert record is None or isinstance(record, Live | Stale)
         mirror.advance(driver.now)
         mirror.actions()
         assert mirror.next_deadline() > driver.now, "it spins"
         was_live = was_live or mirror.phase is Phase.LIVE
-        state = mirror.status.state
+        state = mirror.view.status.state
         assert (state is State.LIVE) is (mirror.phase is Phase.LIVE)
-        assert (state is State.CONNECTING) is (mirror._view.at is None or not was_live)
-        assert (mirror.trouble == "") is (mirror.phase is Phase.LIVE)
-        assert mirror.status.why == mirror.trouble
-        assert mirror.resumed is None or since is not None
+        assert (state is State.CONNECTING) is (mirror.view.at is None or not was_live)
+        assert (mirror.view.trouble == "") is (mirror.phase is Phase.LIVE)
+        assert mirror.view.status.why == mirror.view.trouble
+        assert mirror.view.resumed is None or since is not None

@@ -25,6 +25,7 @@ from devicewatch.events.messages import (
     SnapshotReply,
 )
 from devicewatch.events.records import Bye, Cursor, State, Tick
+from devicewatch.subscribers import fetching as fetching_module
 from devicewatch.subscribers import hearsay as hearsay_module
 from devicewatch.subscribers import mirror as mirror_module
 from devicewatch.subscribers import snapshot as snapshot_module
@@ -48,7 +49,7 @@ MOST_KEPT: Final = 100
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (view_module, snapshot_module, mirror_module):
+    for module in (view_module, snapshot_module, fetching_module, mirror_module):
         monkeypatch.setattr(module, "MAX_DEVICES", MOST_DEVICES)
     monkeypatch.setattr(hearsay_module, "MAX_KEPT", MOST_KEPT)
 
@@ -163,14 +164,14 @@ def test_it_asks_with_pauses_stays_small_and_says_what_is_wrong(
     assert max(asked[1:]) <= MOST_PER_MINUTE
     assert asked[0] <= 2 * MOST_PER_MINUTE
     assert attack.largest <= MOST_DEVICES + MOST_KEPT
-    status = attack.driver.mirror.status
+    status = attack.driver.mirror.view.status
     if states is not None:
         assert status.state in states
     assert bool(status.why) is (status.state is not State.LIVE)
     seen = set()
     for _ in range(100):  # over a while, since the trouble is not the same all the time
         attack.step(attack.driver.now + 0.3)
-        seen.add(attack.driver.mirror.status.why)
+        seen.add(attack.driver.mirror.view.status.why)
     assert any(why in each for each in seen), seen
 
 
@@ -185,8 +186,8 @@ def test_a_registry_that_comes_to_its_senses_is_followed(
     attack.run(10)
     attack.stream, attack.answer = says(tick(0, "good"))(), honest(0, "good")
     attack.run(1)
-    assert attack.driver.mirror.status.state is State.LIVE
-    assert attack.driver.mirror.cursor == Cursor("good", 0)
+    assert attack.driver.mirror.view.status.state is State.LIVE
+    assert attack.driver.mirror.view.cursor == Cursor("good", 0)
 
 
 # --- without an end -----------------------------------------------------------------------------
@@ -202,7 +203,7 @@ def test_a_snapshot_without_an_end_ends() -> None:
     attack = Attack(says(tick(10**6)), instead(Snapshot, next_page))
     asked = attack.run(10)
     assert attack.largest <= MOST_DEVICES + MOST_KEPT
-    assert attack.driver.mirror.status.state is State.CONNECTING
+    assert attack.driver.mirror.view.status.state is State.CONNECTING
     assert max(asked[1:]) <= (MOST_DEVICES + 2) * 60 / 2.5, "a whole snapshot between two pauses"
 
 
@@ -224,8 +225,8 @@ def test_a_replay_without_an_end_brings_news_with_every_request_or_pauses() -> N
         driver=live(5, driver=Driver(jitter=0.0)),
     )
     asked = attack.run(1)
-    assert asked[0] <= attack.driver.mirror._view.seq + 2 * MOST_PER_MINUTE
-    assert attack.driver.mirror.status.state is State.STALE
+    assert asked[0] <= attack.driver.mirror.view.seq + 2 * MOST_PER_MINUTE
+    assert attack.driver.mirror.view.status.state is State.STALE
 
 
 @pytest.mark.no_cover
@@ -238,7 +239,7 @@ def test_a_replay_of_ever_more_devices_ends() -> None:
     asked = attack.run(5)
     assert attack.largest <= 2 * MOST_DEVICES
     assert max(asked[1:]) <= MOST_PER_MINUTE
-    assert f"replays more than {MOST_DEVICES} devices" in attack.driver.mirror.status.why
+    assert f"replays more than {MOST_DEVICES} devices" in attack.driver.mirror.view.status.why
 
 
 @pytest.mark.no_cover
@@ -248,11 +249,11 @@ def test_a_resume_without_an_end_is_given_up() -> None:
         instead(Replay, next_events(10)),
         driver=Driver(since=Cursor("e", 5), jitter=0.0),
     )
-    while attack.driver.mirror.resumed is None:
+    while attack.driver.mirror.view.resumed is None:
         attack.step(attack.driver.now + 1.0)
     assert attack.largest <= MOST_DEVICES + 10
     assert attack.driver.asks <= MOST_DEVICES / 10 + 5
-    assert f"replays more than {MOST_DEVICES} devices" in attack.driver.mirror.status.why
+    assert f"replays more than {MOST_DEVICES} devices" in attack.driver.mirror.view.status.why
 
 
 def test_more_devices_on_the_stream_than_any_registry_has_are_not_taken() -> None:
@@ -270,7 +271,7 @@ def test_a_message_far_ahead_does_no_lasting_harm() -> None:
     driver.stream(tick(10**15))
     attack = Attack(says(tick(5)), honest(), driver=driver)
     attack.run(1)
-    assert driver.mirror.status.state is State.LIVE
+    assert driver.mirror.view.status.state is State.LIVE
 
 
 @pytest.mark.parametrize(
@@ -284,6 +285,6 @@ def test_now_and_then_a_wrong_message_costs_a_moment_only(hostile: Tick | Bye) -
     for _ in range(600):
         before = attack.driver.now
         attack.step(before + 0.2)
-        if attack.driver.mirror.status.state is State.LIVE:
+        if attack.driver.mirror.view.status.state is State.LIVE:
             live_for += attack.driver.now - before
     assert live_for > 0.75 * (attack.driver.now - 160.0)

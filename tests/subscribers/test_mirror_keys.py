@@ -34,8 +34,8 @@ def test_whoever_has_no_view_yet_is_told_once() -> None:
     not_let_in(driver)
     assert driver.mirror.take_refusal() is ERROR
     assert driver.mirror.take_refusal() is None
-    assert driver.mirror.trouble == str(ERROR)
-    assert driver.mirror.status.state is State.CONNECTING
+    assert driver.mirror.view.trouble == str(ERROR)
+    assert driver.mirror.view.status.state is State.CONNECTING
 
 
 def test_it_tries_on_with_pauses() -> None:
@@ -65,8 +65,8 @@ def test_it_is_live_once_it_is_let_in() -> None:
     not_let_in(driver)
     driver.advance_to_deadline()
     live(1, device(1), driver=driver)
-    assert driver.mirror.status.state is State.LIVE
-    assert driver.mirror.trouble == ""
+    assert driver.mirror.view.status.state is State.LIVE
+    assert driver.mirror.view.trouble == ""
 
 
 def test_a_refusal_that_nobody_has_heard_of_is_forgotten_when_it_is_over() -> None:
@@ -92,9 +92,9 @@ def test_a_view_that_there_was_goes_stale_and_keeps_its_devices() -> None:
     driver = live(1, device(1))
     not_let_in(driver)
     assert [type(word) for word in driver.words()] == [Stale]
-    assert driver.mirror.status.state is State.STALE
-    assert driver.mirror.status.why == str(ERROR)
-    assert list(driver.mirror.devices) == ["d1"]
+    assert driver.mirror.view.status.state is State.STALE
+    assert driver.mirror.view.status.why == str(ERROR)
+    assert list(driver.mirror.view.devices) == ["d1"]
     assert driver.mirror.take_refusal() is None, "it is no error: it may be let in again"
 
 
@@ -104,7 +104,7 @@ def test_what_is_stale_stays_stale() -> None:
         not_let_in(driver)
         assert driver.is_in(Phase.ASKING)
         assert driver.events() == []
-        assert driver.mirror.status.state is State.STALE
+        assert driver.mirror.view.status.state is State.STALE
         assert driver.mirror.take_refusal() is None
 
 
@@ -120,7 +120,7 @@ def test_it_goes_on_where_it_was_when_it_is_let_in_again() -> None:
     driver.actions()
     driver.stream(tick(1), added(2))
     assert [(event.seq, event.origin) for event in driver.events()] == [(2, Origin.LIVE)]
-    assert driver.mirror.status.state is State.LIVE
+    assert driver.mirror.view.status.state is State.LIVE
 
 
 def test_each_loss_is_told_once() -> None:

@@ -40,9 +40,9 @@ def test_a_registry_whose_ticks_are_ahead_of_its_history_is_looked_for_anew() ->
     for pause in (0.0, 0.0, 0.2):
         assert waits_until_it_asks(driver, replay(5), tick(6)) == pytest.approx(pause)
         driver.reply(replayed(5))
-        assert driver.mirror.status.why == "events were missed; fetching them"
+        assert driver.mirror.view.status.why == "events were missed; fetching them"
     assert waits_until_it_asks(driver, Info(), tick(6)) == pytest.approx(0.4)
-    assert driver.mirror.status.state is State.STALE
+    assert driver.mirror.view.status.state is State.STALE
 
 
 def test_a_view_that_lasted_is_mended_at_once_however_often_it_was_lost_before() -> None:

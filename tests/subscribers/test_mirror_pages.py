@@ -54,7 +54,7 @@ def test_more_devices_than_fit_on_a_page_are_fetched_page_by_page() -> None:
     simulation.run(1.0)
     assert follower.asked == [Info(), FIRST_PAGE, after(MAX_PAGE), after(2 * MAX_PAGE)]
     assert [event.seq for event in follower.take()] == list(range(1, 626))
-    assert follower.mirror.devices == simulation.core.devices
+    assert follower.mirror.view.devices == simulation.core.devices
 
 
 def test_a_registry_that_is_where_it_was_has_not_gone_back() -> None:
@@ -62,7 +62,7 @@ def test_a_registry_that_is_where_it_was_has_not_gone_back() -> None:
     driver.reply(compacted(5, 5))
     assert driver.asked() == FIRST_PAGE
     driver.reply(page(5, [device(2)]))
-    assert driver.mirror.trouble == "events were missed; fetching them"
+    assert driver.mirror.view.trouble == "events were missed; fetching them"
     assert driver.events() == []
     driver.advance_to_deadline()
     assert driver.asked() == replay(5)
@@ -76,7 +76,7 @@ def test_a_device_that_registers_between_two_pages_is_there() -> None:
     simulation.register("d")
     simulation.run(1.0)
     assert [event.device.name for event in follower.take()] == ["a", "b", "c", "d"]
-    assert follower.mirror.devices == simulation.core.devices
+    assert follower.mirror.view.devices == simulation.core.devices
     assert follower.asked == [Info(), FIRST_PAGE, after(2)]
 
 
@@ -89,7 +89,7 @@ def test_devices_that_leave_between_two_pages_are_not_there() -> None:
     simulation.unregister(uuids[3])
     simulation.run(1.0)
     assert [event.device.name for event in follower.take()] == ["b", "c"]
-    assert follower.mirror.cursor == Cursor("epoch-1", 6)
+    assert follower.mirror.view.cursor == Cursor("epoch-1", 6)
     assert follower.asked == [Info(), FIRST_PAGE, after(2)]
 
 
@@ -102,8 +102,8 @@ def test_a_device_replaced_between_two_pages_is_the_new_one() -> None:
     simulation.register("z", "tcp://b:1")
     simulation.run(1.0)
     assert follower.take()
-    assert follower.mirror.devices == simulation.core.devices
-    revisions = {name: found.revision for name, found in follower.mirror.devices.items()}
+    assert follower.mirror.view.devices == simulation.core.devices
+    revisions = {name: found.revision for name, found in follower.mirror.view.devices.items()}
     assert revisions == {"c": 3, "a": 5, "z": 7}
 
 
@@ -115,7 +115,7 @@ def test_an_event_lost_between_two_pages_makes_it_start_anew() -> None:
     follower.link.drops = 1
     simulation.unregister(uuids[0])
     simulation.run_until(lambda: follower.asked[-1] == FIRST_PAGE)
-    assert follower.mirror.trouble == "events were missed while fetching the devices"
+    assert follower.mirror.view.trouble == "events were missed while fetching the devices"
     assert follower.take() == []
     simulation.run(1.0)
     assert [event.device.name for event in follower.take()] == ["b", "c"]
@@ -131,10 +131,10 @@ def test_an_epoch_that_ends_between_two_pages_makes_it_start_anew() -> None:
     simulation.start()
     simulation.register("x")
     simulation.run_until(lambda: follower.asked[-1] == FIRST_PAGE)
-    assert follower.mirror.trouble == f"the pages of {URL} do not fit together"
+    assert follower.mirror.view.trouble == f"the pages of {URL} do not fit together"
     simulation.run(1.0)
     assert [event.device.name for event in follower.take()] == ["x"]
-    assert follower.mirror.cursor == Cursor("epoch-2", 1)
+    assert follower.mirror.view.cursor == Cursor("epoch-2", 1)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_pages_that_do_not_fit_make_it_start_anew_after_a_pause(second: Snapshot
     driver.reply(page(5, [device(1), device(2)], after=2))
     assert driver.asked() == after(2)
     driver.reply(second)
-    assert driver.mirror.trouble == f"the pages of {URL} do not fit together"
+    assert driver.mirror.view.trouble == f"the pages of {URL} do not fit together"
     assert driver.mirror.actions() == []
     assert driver.events() == []
     assert driver.advance_to_deadline() == pytest.approx(0.1)
@@ -202,7 +202,7 @@ def test_pages_that_do_not_fit_after_a_replay_in_vain_make_it_try_that_again() -
     driver.reply(compacted(8, 7))
     assert driver.asked() == FIRST_PAGE
     driver.reply(page(8, [device(7), device(6)]))
-    assert driver.mirror.phase is Phase.REPLAYING
+    assert driver.mirror.phase is Phase.FETCHING
     assert driver.mirror.actions() == []
     assert driver.advance_to_deadline() == pytest.approx(0.1)
     assert driver.asked() == replay(5)
@@ -213,10 +213,10 @@ def test_a_registry_that_goes_back_is_not_followed() -> None:
     driver.reply(compacted(4, 4))
     driver.asked()
     driver.reply(page(4, [device(3)]))
-    assert driver.mirror.trouble == f"{URL} is at 4 and was at 5: its numbering runs backwards"
+    assert driver.mirror.view.trouble == f"{URL} is at 4 and was at 5: its numbering runs backwards"
     assert driver.mirror.actions() == []
     assert driver.events() == []
-    assert driver.mirror.devices == {"d2": device(2)}
+    assert driver.mirror.view.devices == {"d2": device(2)}
     assert driver.advance_to_deadline() == pytest.approx(0.1)
     assert driver.asked() == replay(5)
 
@@ -230,7 +230,7 @@ def test_more_events_than_can_be_kept_make_it_start_anew(monkeypatch: pytest.Mon
     driver.reply(page(8, [device(6), device(7), device(8)]))
     driver.advance_to_deadline()
     assert driver.asked() == FIRST_PAGE
-    assert driver.mirror.phase is Phase.SYNCING
+    assert driver.mirror.phase is Phase.FETCHING
 
 
 def test_a_page_that_overtakes_its_events_waits_for_them() -> None:
@@ -260,14 +260,14 @@ def test_when_the_stream_is_past_what_is_missing_the_snapshot_starts_anew(
 def test_events_that_never_come_are_not_waited_for_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("devicewatch.subscribers.mirror.PATIENCE", 2)
+    monkeypatch.setattr("devicewatch.subscribers.fetching.PATIENCE", 2)
     driver = syncing(5)
     driver.reply(page(5, [device(3)], after=3))
     driver.mirror.actions()
     driver.reply(page(9, [device(4)]))
     driver.stream(tick(5), added(6), tick(6))
-    assert driver.mirror.trouble == f"fetching from {URL} what is there"
+    assert driver.mirror.view.trouble == f"fetching from {URL} what is there"
     driver.stream(tick(6))
-    assert driver.mirror.trouble == f"{URL} is at 9, and its event stream at 6"
+    assert driver.mirror.view.trouble == f"{URL} is at 9, and its event stream at 6"
     driver.advance_to_deadline()
     assert driver.asked() == FIRST_PAGE

@@ -34,10 +34,10 @@ def test_what_was_missed_is_given_as_if_it_had_not_been() -> None:
     driver.reply(replayed(8, *events))
     assert driver.events() == events
     assert {event.origin for event in events} == {Origin.LIVE}
-    assert driver.mirror.devices == {"d6": device(6), "d8": device(8)}
-    assert driver.mirror.cursor == Cursor("e", 8)
+    assert driver.mirror.view.devices == {"d6": device(6), "d8": device(8)}
+    assert driver.mirror.view.cursor == Cursor("e", 8)
     assert driver.is_in(Phase.LIVE)
-    assert driver.mirror.trouble == ""
+    assert driver.mirror.view.trouble == ""
     assert driver.mirror.actions() == []
 
 
@@ -80,7 +80,7 @@ def test_a_hole_in_what_arrived_during_a_replay_is_replayed_too() -> None:
     driver.stream(added(8), added(9))
     driver.reply(replayed(6, added(6)))
     assert driver.events() == [added(6)]
-    assert driver.is_in(Phase.REPLAYING)
+    assert driver.is_in(Phase.FETCHING)
     assert driver.asked() == replay(6)
     driver.reply(replayed(8, added(7), added(8)))
     assert driver.events() == [added(7), added(8), added(9)]
@@ -91,7 +91,7 @@ def test_a_tick_that_arrives_during_a_replay_tells_of_what_was_lost_behind_it() 
     driver = replaying(5)
     driver.stream(tick(7))
     driver.reply(replayed(6, added(6)))
-    assert driver.is_in(Phase.REPLAYING)
+    assert driver.is_in(Phase.FETCHING)
     assert driver.asked() == replay(6)
     driver.reply(replayed(7, added(7)))
     assert driver.events() == [added(6), added(7)]
@@ -128,7 +128,7 @@ def test_more_than_fits_on_a_page_is_fetched_page_by_page() -> None:
     driver = replaying(5, behind=5)
     driver.reply(replayed(10, added(6), added(7)))
     assert driver.asked() == replay(7)
-    assert driver.is_in(Phase.REPLAYING)
+    assert driver.is_in(Phase.FETCHING)
     assert driver.events() == [added(6), added(7)], "they need not wait for the rest"
     driver.reply(replayed(10, added(8), added(9)))
     assert driver.asked() == replay(9)
@@ -152,7 +152,7 @@ def test_a_lost_page_is_asked_for_again_and_what_was_on_those_before_counts() ->
     driver.reply(replayed(8, added(6)))
     assert driver.asked() == replay(6)
     driver.advance_to_deadline()
-    assert driver.mirror.trouble == f"no answer from {URL}"
+    assert driver.mirror.view.trouble == f"no answer from {URL}"
     driver.stream(tick(8))
     driver.advance_to_deadline()
     assert driver.asked() == replay(6)
@@ -186,7 +186,7 @@ def test_where_history_does_not_reach_the_devices_are_fetched_and_the_difference
     driver.stream(tick(11))
     assert driver.asked() == replay(5)
     driver.reply(compacted(11, 9))
-    assert driver.is_in(Phase.SYNCING)
+    assert driver.is_in(Phase.FETCHING)
     assert driver.asked() == FIRST_PAGE
     driver.reply(page(11, [stayed, new_name, new_addr]))
     heard = WALL + 11
@@ -197,8 +197,8 @@ def test_where_history_does_not_reach_the_devices_are_fetched_and_the_difference
         Added("e", 8, WALL + 8, new_name, Origin.RESYNC),
         Added("e", 10, WALL + 10, new_addr, Origin.RESYNC),
     ]
-    assert driver.mirror.devices == {"d4": stayed, "hand": new_name, "pump": new_addr}
-    assert driver.mirror.cursor == Cursor("e", 11)
+    assert driver.mirror.view.devices == {"d4": stayed, "hand": new_name, "pump": new_addr}
+    assert driver.mirror.view.cursor == Cursor("e", 11)
     assert driver.is_in(Phase.LIVE)
 
 
@@ -247,7 +247,7 @@ def test_events_between_the_pages_of_a_difference_may_have_come_before_the_first
         ("removed", "d1"),
         ("added", "d9"),
     ]
-    assert driver.mirror.cursor == Cursor("e", 10)
+    assert driver.mirror.view.cursor == Cursor("e", 10)
 
 
 def test_a_difference_may_be_empty() -> None:
@@ -259,7 +259,7 @@ def test_a_difference_may_be_empty() -> None:
         Stale(driver.now, "events were missed; fetching them"),
         Live(driver.now, Cursor("e", 7), resynced=True),
     ]
-    assert driver.mirror.cursor == Cursor("e", 7)
+    assert driver.mirror.view.cursor == Cursor("e", 7)
 
 
 def test_another_epoch_in_the_middle_of_a_replay_leads_to_a_difference() -> None:
@@ -278,7 +278,7 @@ def test_another_epoch_in_the_middle_of_a_replay_leads_to_a_difference() -> None
         Removed("e", 7, WALL + 3, device(7), Reason.UNKNOWN, Origin.RESYNC),
         Added("new", 2, WALL + 2, device(2), Origin.RESYNC),
     ]
-    assert driver.mirror.cursor == Cursor("new", 3)
+    assert driver.mirror.view.cursor == Cursor("new", 3)
     assert driver.is_in(Phase.LIVE)
 
 
@@ -287,8 +287,10 @@ def test_another_epoch_at_the_end_of_a_replay_leads_to_a_snapshot_after_a_pause(
     driver.stream(tick(3, "new"))
     driver.reply(replayed(6, added(6)))
     assert driver.events() == [added(6)]
-    assert driver.is_in(Phase.SYNCING)
-    assert driver.mirror.trouble == (f"the stream at {STREAM} is not that of the registry at {URL}")
+    assert driver.is_in(Phase.FETCHING)
+    assert driver.mirror.view.trouble == (
+        f"the stream at {STREAM} is not that of the registry at {URL}"
+    )
     assert driver.mirror.actions() == []
     assert driver.advance_to_deadline() == pytest.approx(0.1)
     assert driver.asked() == FIRST_PAGE
@@ -314,9 +316,9 @@ def test_another_epoch_at_the_end_of_a_replay_leads_to_a_snapshot_after_a_pause(
 def test_a_replay_that_does_not_fit_is_not_taken_in(reply: EventsReply) -> None:
     driver = replaying(5, behind=3)
     driver.reply(reply)
-    assert driver.mirror.trouble == f"the events that {URL} replays do not fit together"
+    assert driver.mirror.view.trouble == f"the events that {URL} replays do not fit together"
     assert driver.events() == []
-    assert driver.mirror.cursor == Cursor("e", 5)
+    assert driver.mirror.view.cursor == Cursor("e", 5)
     assert driver.mirror.actions() == []
     assert driver.advance_to_deadline() == pytest.approx(0.1)
     assert driver.asked() == replay(5)

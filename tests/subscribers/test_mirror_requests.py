@@ -53,7 +53,7 @@ def test_a_lost_reply_is_asked_for_again_after_a_pause() -> None:
     driver = Driver()
     assert driver.asked() == Info()
     driver.advance_to_deadline()
-    assert driver.mirror.trouble == f"no answer from {URL}"
+    assert driver.mirror.view.trouble == f"no answer from {URL}"
     assert driver.mirror.actions() == []
     driver.advance_to_deadline()
     assert driver.asked() == Info()
@@ -80,7 +80,7 @@ def test_a_bad_address_of_the_stream_is_asked_for_anew() -> None:
     driver.reply(info())
     assert driver.listened() == STREAM
     driver.mirror.listen_failed("it is no address", driver.now)
-    assert driver.mirror.status.why == "it is no address"
+    assert driver.mirror.view.status.why == "it is no address"
     assert driver.is_in(Phase.ASKING)
     driver.advance_to_deadline()
     assert driver.asked() == Info()
@@ -154,8 +154,8 @@ def test_no_info_in_reply_to_info_is_trouble(reply: Reply, trouble: str) -> None
     driver = Driver()
     driver.asked()
     driver.reply(reply)
-    assert trouble in driver.mirror.trouble
-    assert URL in driver.mirror.trouble
+    assert trouble in driver.mirror.view.trouble
+    assert URL in driver.mirror.view.trouble
     assert driver.is_in(Phase.ASKING)
     assert driver.mirror.actions() == []
     assert driver.advance_to_deadline() == pytest.approx(0.1)
@@ -169,8 +169,8 @@ def test_no_info_in_reply_to_info_is_trouble(reply: Reply, trouble: str) -> None
 def test_no_snapshot_in_reply_to_snapshot_is_trouble(reply: Reply, trouble: str) -> None:
     driver = syncing()
     driver.reply(reply)
-    assert trouble in driver.mirror.trouble
-    assert driver.is_in(Phase.SYNCING)
+    assert trouble in driver.mirror.view.trouble
+    assert driver.is_in(Phase.FETCHING)
     assert driver.mirror.actions() == []
     assert driver.advance_to_deadline() == pytest.approx(0.1)
     assert driver.asked() == FIRST_PAGE
@@ -188,8 +188,8 @@ def test_no_snapshot_in_reply_to_snapshot_is_trouble(reply: Reply, trouble: str)
 def test_no_events_in_reply_to_replay_is_trouble(reply: Reply, trouble: str) -> None:
     driver = replaying(5)
     driver.reply(reply)
-    assert trouble in driver.mirror.trouble
-    assert driver.is_in(Phase.REPLAYING)
+    assert trouble in driver.mirror.view.trouble
+    assert driver.is_in(Phase.FETCHING)
     assert driver.mirror.actions() == []
     assert driver.advance_to_deadline() == pytest.approx(0.1)
     assert driver.asked() == replay(5)
@@ -198,8 +198,8 @@ def test_no_events_in_reply_to_replay_is_trouble(reply: Reply, trouble: str) -> 
 def test_compacted_is_no_reply_to_snapshot() -> None:
     driver = syncing()
     driver.reply(compacted(0, 0))
-    assert "is it an older registry" in driver.mirror.trouble
-    assert driver.is_in(Phase.SYNCING)
+    assert "is it an older registry" in driver.mirror.view.trouble
+    assert driver.is_in(Phase.FETCHING)
 
 
 REFUSED = ErrorReply("INFO", "INTERNAL", "it burns")
@@ -221,7 +221,7 @@ def test_after_three_failures_it_looks_for_the_registry_anew(
 ) -> None:
     driver = refused_three_times(begin())
     assert driver.is_in(Phase.ASKING)
-    assert driver.mirror.trouble == f"{URL} refuses: it burns (INTERNAL)"
+    assert driver.mirror.view.trouble == f"{URL} refuses: it burns (INTERNAL)"
     assert driver.mirror.actions() == []
     assert driver.advance_to_deadline() == pytest.approx(0.4)
     assert driver.asked() == Info()
@@ -280,7 +280,7 @@ def test_a_reply_that_makes_no_sense_is_counted_and_asked_for_again(frames: list
     driver.asked()
     driver.mirror.reply_received(frames, driver.now)
     assert driver.mirror.discarded == 1
-    assert f"the reply of {URL} makes no sense" in driver.mirror.trouble
+    assert f"the reply of {URL} makes no sense" in driver.mirror.view.trouble
     assert driver.mirror.actions() == []
     assert driver.advance_to_deadline() == pytest.approx(0.1)
     assert driver.asked() == Info()

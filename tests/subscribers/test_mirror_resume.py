@@ -47,14 +47,14 @@ def resumed_at_every_cut(
         text = str(last.cursor)
         driver = Driver(since=Cursor.parse(text), device_type=device_type)
         world.settle(driver, meanwhile)
-        assert driver.mirror.resumed is True
+        assert driver.mirror.view.resumed is True
         if device_type is None:  # else it may have moved on over what is of no interest
-            assert driver.mirror.cursor == last.cursor
-        assert driver.mirror.devices == told(story[:cut]), "right from the start"
+            assert driver.mirror.view.cursor == last.cursor
+        assert driver.mirror.view.devices == told(story[:cut]), "right from the start"
         rest = driver.events()
         assert plain(rest) == plain(story[cut:])
         assert [event.cursor for event in rest] == [event.cursor for event in story[cut:]]
-        assert driver.mirror.devices == world.devices(device_type)
+        assert driver.mirror.view.devices == world.devices(device_type)
 
 
 # --- from any event, with all of history ------------------------------------------------------
@@ -94,13 +94,13 @@ def test_the_registry_may_change_before_and_while_the_second_one_resumes(
     if not head:
         return
     whole.stream(*world.change(news[4:]))
-    second = Driver(since=first.mirror.cursor)
+    second = Driver(since=first.mirror.view.cursor)
     world.settle(second, meanwhile, others=[whole])
     rest = second.events()
     assert [*head, *rest] == whole.events()
-    assert second.mirror.resumed is True
-    assert second.mirror.cursor == whole.mirror.cursor
-    assert second.mirror.devices == world.devices()
+    assert second.mirror.view.resumed is True
+    assert second.mirror.view.cursor == whole.mirror.view.cursor
+    assert second.mirror.view.devices == world.devices()
 
 
 @given(before=histories, news=histories, device_type=device_types)
@@ -127,7 +127,7 @@ def test_a_watcher_that_is_stopped_after_every_event_tells_the_same_story(
     last = Driver(since=since, device_type=device_type)
     world.settle(last)
     assert last.events() == []
-    assert last.mirror.devices == world.devices(device_type)
+    assert last.mirror.view.devices == world.devices(device_type)
 
 
 # --- in the middle of a difference ------------------------------------------------------------
@@ -170,11 +170,11 @@ def test_in_the_middle_of_a_difference_the_rest_is_told_or_all_of_it_anew(
     for cut, last in enumerate(story, start=1):
         second = Driver(since=last.cursor, device_type=device_type)
         world.settle(second)
-        if second.mirror.resumed:
+        if second.mirror.view.resumed:
             assert cut - 1 not in gone
-            assert second.mirror.devices == told(story[:cut])
+            assert second.mirror.view.devices == told(story[:cut])
             if device_type is None:
-                assert second.mirror.cursor == last.cursor
+                assert second.mirror.view.cursor == last.cursor
             assert plain(rest := second.events()) == plain(story[cut:])
             assert {event.origin for event in rest} <= {Origin.SNAPSHOT, Origin.LIVE}
         else:
@@ -182,8 +182,8 @@ def test_in_the_middle_of_a_difference_the_rest_is_told_or_all_of_it_anew(
             anew = second.events()
             assert {event.origin for event in anew} <= {Origin.RESYNC}
             assert told(anew) == world.devices(device_type)
-        assert second.mirror.devices == world.devices(device_type)
-        assert second.mirror.cursor == driver.mirror.cursor
+        assert second.mirror.view.devices == world.devices(device_type)
+        assert second.mirror.view.cursor == driver.mirror.view.cursor
 
 
 # --- where history does not reach -------------------------------------------------------------
@@ -212,7 +212,7 @@ def test_with_part_of_history_gone_it_goes_on_or_begins_anew_and_is_right(
     head: list[Event] = []
     while len(head) < cut and (event := first.next_event()):
         head.append(event)
-    since = first.mirror.cursor
+    since = first.mirror.view.cursor
     if since is None:
         return
     world.change(unseen)
@@ -220,10 +220,10 @@ def test_with_part_of_history_gone_it_goes_on_or_begins_anew_and_is_right(
     second = Driver(since=since, device_type=device_type)
     world.settle(second, meanwhile)
     if missed > history:
-        assert second.mirror.resumed is False
-    known = dict(second.mirror.devices)
+        assert second.mirror.view.resumed is False
+    known = dict(second.mirror.view.devices)
     rest = second.events()
-    if second.mirror.resumed:
+    if second.mirror.view.resumed:
         assert known == told(head)
         assert told([*head, *rest]) == world.devices(device_type)
         assert not any(event.origin is Origin.RESYNC for event in rest)
@@ -231,4 +231,4 @@ def test_with_part_of_history_gone_it_goes_on_or_begins_anew_and_is_right(
         assert known == {}
         assert told(rest) == world.devices(device_type)
         assert all(event.origin is not Origin.SNAPSHOT for event in rest)
-    assert second.mirror.devices == world.devices(device_type)
+    assert second.mirror.view.devices == world.devices(device_type)

@@ -51,13 +51,13 @@ def syncing_since(driver: Driver, request: Request) -> None:
 
 def test_a_resume_is_no_difference() -> None:
     driver = since(5)
-    assert driver.mirror.resumed is None
+    assert driver.mirror.view.resumed is None
     syncing_since(driver, replay(5))
     driver.reply(replayed(6, added(6)))
     driver.actions()
-    assert driver.mirror.resumed is None
+    assert driver.mirror.view.resumed is None
     driver.reply(page(6, [device(2), device(6)]))
-    assert driver.mirror.resumed is True
+    assert driver.mirror.view.resumed is True
     assert driver.records() == [added(6), Live(driver.now, Cursor("e", 6), resynced=False)]
 
 
@@ -72,17 +72,17 @@ def test_after_a_resume_a_hole_is_replayed_from_where_the_view_is() -> None:
     assert driver.asked() == replay(6)
     driver.reply(replayed(8, added(7), added(8)))
     assert driver.events() == [added(6), added(7), added(8)]
-    assert driver.mirror.status.state is State.LIVE
+    assert driver.mirror.view.status.state is State.LIVE
 
 
 def test_a_resume_where_history_does_not_reach_begins_anew() -> None:
     driver = since(2)
     syncing_since(driver, replay(2))
     driver.reply(compacted(6, 5))
-    assert driver.mirror.resumed is False
+    assert driver.mirror.view.resumed is False
     driver.actions()
     driver.reply(page(6, [device(2), device(6)]))
-    assert driver.mirror.resumed is False
+    assert driver.mirror.view.resumed is False
     assert driver.records() == [
         Added("e", 2, WALL + 2, device(2), Origin.RESYNC),
         Added("e", 6, WALL + 6, device(6), Origin.RESYNC),
@@ -93,7 +93,7 @@ def test_a_resume_where_history_does_not_reach_begins_anew() -> None:
 def test_a_resume_in_another_epoch_begins_anew_and_asks_for_no_replay() -> None:
     driver = since(5, "older")
     syncing_since(driver, FIRST_PAGE)
-    assert driver.mirror.resumed is False
+    assert driver.mirror.view.resumed is False
     driver.reply(page(6, [device(2)]))
     assert driver.records() == [
         Added("e", 2, WALL + 2, device(2), Origin.RESYNC),
@@ -107,7 +107,7 @@ def test_a_resume_ahead_of_the_registry_begins_anew() -> None:
     driver.reply(compacted(6, 1))
     driver.actions()
     driver.reply(page(6, [device(2)]))
-    assert driver.mirror.resumed is False
+    assert driver.mirror.view.resumed is False
     assert driver.events() == [Added("e", 2, WALL + 2, device(2), Origin.RESYNC)]
 
 
@@ -116,14 +116,14 @@ def test_a_resume_from_more_than_can_be_kept_begins_anew(monkeypatch: pytest.Mon
     driver = since(2)
     syncing_since(driver, replay(2))
     driver.reply(replayed(6, added(3), added(4), added(5)))
-    assert driver.mirror.resumed is None
+    assert driver.mirror.view.resumed is None
     driver.reply(replayed(6, added(6)))
-    assert driver.mirror.resumed is False
-    assert driver.mirror.trouble == f"{URL} replays more than 1000000 devices"
+    assert driver.mirror.view.resumed is False
+    assert driver.mirror.view.trouble == f"{URL} replays more than 1000000 devices"
     driver.advance_to_deadline()
     driver.actions()
     driver.reply(page(6))
-    assert driver.mirror.status.state is State.LIVE
+    assert driver.mirror.view.status.state is State.LIVE
 
 
 def test_an_event_lost_between_replay_and_snapshot_is_replayed() -> None:
@@ -133,15 +133,15 @@ def test_an_event_lost_between_replay_and_snapshot_is_replayed() -> None:
     driver.actions()
     driver.stream(tick(7))
     driver.reply(page(7, [device(6)]))
-    assert driver.mirror.trouble == "events were missed while fetching the devices"
+    assert driver.mirror.view.trouble == "events were missed while fetching the devices"
     assert driver.advance_to_deadline() == pytest.approx(0.1)
     assert driver.asked() == replay(6)
     driver.reply(replayed(7, removed(7, device(2))))
     driver.actions()
     driver.reply(page(7, [device(6)]))
-    assert driver.mirror.devices == {"d2": device(2)}
+    assert driver.mirror.view.devices == {"d2": device(2)}
     assert driver.events() == [added(6), removed(7, device(2))]
-    assert driver.mirror.resumed is True
+    assert driver.mirror.view.resumed is True
 
 
 def test_another_epoch_between_replay_and_snapshot_begins_anew() -> None:
@@ -154,7 +154,7 @@ def test_another_epoch_between_replay_and_snapshot_begins_anew() -> None:
     driver.wait(0.5)
     if driver.actions():
         driver.reply(page(3, [device(2), device(3)], epoch="new"))
-    assert driver.mirror.resumed is False
+    assert driver.mirror.view.resumed is False
     assert driver.events() == [
         Added("new", 2, WALL + 2, device(2), Origin.RESYNC),
         Added("new", 3, WALL + 3, device(3), Origin.RESYNC),
@@ -171,8 +171,8 @@ def test_a_page_from_before_what_was_replayed_is_not_taken() -> None:
     driver.reply(replayed(10))
     assert driver.asked() == FIRST_PAGE
     driver.reply(page(7, [device(3)]))
-    assert driver.mirror.status.state is State.CONNECTING
-    assert driver.mirror.cursor is None
+    assert driver.mirror.view.status.state is State.CONNECTING
+    assert driver.mirror.view.cursor is None
 
 
 def test_without_existing_ones_the_rest_of_a_difference_is_still_news() -> None:
@@ -181,7 +181,7 @@ def test_without_existing_ones_the_rest_of_a_difference_is_still_news() -> None:
     driver.reply(replayed(6))
     driver.actions()
     driver.reply(page(6, [device(2), device(4)]))
-    assert driver.mirror.devices == {"d2": device(2)}
+    assert driver.mirror.view.devices == {"d2": device(2)}
     assert [event.device for event in driver.events()] == [device(4)]
 
 

@@ -41,9 +41,9 @@ def reader(max_waiting: int = LIMIT) -> Driver:
 def test_more_events_than_may_wait_are_let_go() -> None:
     driver = live(0, driver=reader(4))
     driver.stream(*[added(seq) for seq in range(1, 6)])
-    assert driver.mirror.phase is Phase.REPLAYING
-    assert driver.mirror.status.state is State.STALE
-    assert driver.mirror.status.why == "the reader is too slow; 4 events wait for it"
+    assert driver.mirror.phase is Phase.FETCHING
+    assert driver.mirror.view.status.state is State.STALE
+    assert driver.mirror.view.status.why == "the reader is too slow; 4 events wait for it"
     assert driver.actions() == []
 
 
@@ -74,14 +74,14 @@ def test_what_is_let_go_is_not_lost() -> None:
     for event in happened:
         driver.stream(event)
         driver.mirror.advance(driver.now)
-        assert driver.mirror._view.waiting <= 4 + 2
+        assert driver.mirror.view.waiting <= 4 + 2
     while len(read) < len(happened):
         driver.stream(tick(49))
         driver.mirror.advance(driver.now)
         if requests := driver.actions():
             [request] = requests
-            assert request == replay(driver.mirror._view.seq)
-            missing = happened[driver.mirror._view.seq :][:3]
+            assert request == replay(driver.mirror.view.seq)
+            missing = happened[driver.mirror.view.seq :][:3]
             driver.reply(replayed(49, *missing))
         elif (found := driver.next_event()) is not None:
             read.append(found)
@@ -94,7 +94,7 @@ def test_while_too_much_waits_no_devices_are_fetched_either() -> None:
     driver = live(0, device(1), driver=reader(2))
     driver.stream(added(1), added(2), tick(5, "new"))
     assert driver.actions() == []
-    assert driver.mirror.phase is Phase.SYNCING
+    assert driver.mirror.phase is Phase.FETCHING
     assert driver.mirror.next_deadline() == driver.now + 3.0, "it waits for the reader"
     assert driver.events() == [added(1), added(2)]
     assert driver.mirror.next_deadline() <= driver.now
@@ -171,9 +171,9 @@ def read_all(driver: Driver, core: RegistryCore, devices: int) -> None:
     for _ in range(20):
         story += driver.events()
         follow(driver, core, 3.0)
-    assert driver.mirror.status.state is State.LIVE
-    assert driver.mirror.cursor == Cursor(core.epoch, core.seq)
-    assert driver.mirror.devices == told(story) == core.devices
+    assert driver.mirror.view.status.state is State.LIVE
+    assert driver.mirror.view.cursor == Cursor(core.epoch, core.seq)
+    assert driver.mirror.view.devices == told(story) == core.devices
     assert len(core.devices) == devices
 
 
@@ -220,7 +220,7 @@ def test_a_thousand_restarts_of_no_interest_leave_next_to_nothing(
         driver.stream(*crowd.leave(), *crowd.join())
     assert driver.size <= LIMIT + 50 + 10
     assert driver.events() == []
-    assert driver.mirror.devices == {}
+    assert driver.mirror.view.devices == {}
 
 
 def test_a_reader_who_never_reads_of_a_flapping_stream_is_told_little() -> None:
@@ -234,11 +234,11 @@ def test_a_reader_who_never_reads_of_a_flapping_stream_is_told_little() -> None:
 def test_a_removal_is_let_go_and_replayed_like_anything_else() -> None:
     driver = live(1, device(1), driver=reader(1))
     driver.stream(added(2), removed(3, device(1)))
-    assert driver.mirror.phase is Phase.REPLAYING
+    assert driver.mirror.phase is Phase.FETCHING
     assert driver.events() == [added(2)]
     driver.mirror.advance(driver.now)
     assert driver.asked() == replay(2)
     driver.reply(replayed(3, removed(3, device(1))))
     [event] = driver.events()
     assert isinstance(event, Removed)
-    assert driver.mirror.devices == {"d2": device(2)}
+    assert driver.mirror.view.devices == {"d2": device(2)}

@@ -38,8 +38,8 @@ def test_it_starts_with_info() -> None:
     driver = Driver()
     assert driver.asked() == Info()
     assert driver.is_in(Phase.ASKING)
-    assert URL in driver.mirror.trouble
-    assert driver.mirror.cursor is None
+    assert URL in driver.mirror.view.trouble
+    assert driver.mirror.view.cursor is None
 
 
 def test_an_action_is_given_once() -> None:
@@ -105,7 +105,7 @@ def test_a_registry_that_names_no_stream_is_asked_again(url: str, answer: InfoRe
     driver.asked()
     driver.reply(answer)
     assert driver.is_in(Phase.ASKING)
-    assert driver.mirror.trouble == f"{url} does not say where its event stream is"
+    assert driver.mirror.view.trouble == f"{url} does not say where its event stream is"
     assert driver.mirror.actions() == []
     assert driver.advance_to_deadline() == pytest.approx(0.1)
     assert driver.asked() == Info()
@@ -116,7 +116,7 @@ def test_it_asks_for_the_devices_at_the_streams_first_word(first_word: StreamMes
     driver = listening()
     assert driver.mirror.actions() == []
     driver.stream(first_word)
-    assert driver.is_in(Phase.SYNCING)
+    assert driver.is_in(Phase.FETCHING)
     assert driver.asked() == FIRST_PAGE
 
 
@@ -124,7 +124,7 @@ def test_without_a_word_of_the_stream_it_asks_for_info_again_after_a_pause() -> 
     driver = listening()
     assert driver.advance_to_deadline() == pytest.approx(3.0)
     assert driver.is_in(Phase.ASKING)
-    assert driver.mirror.trouble == f"the event stream at {STREAM} is silent"
+    assert driver.mirror.view.trouble == f"the event stream at {STREAM} is silent"
     assert driver.mirror.actions() == []
     assert driver.advance_to_deadline() == pytest.approx(0.1)
     assert driver.asked() == Info()
@@ -146,10 +146,10 @@ def test_devices_that_are_there_come_first_as_a_snapshot() -> None:
 
 def test_after_its_snapshot_it_is_live_without_trouble() -> None:
     driver = syncing(seq=5)
-    assert driver.mirror.trouble
+    assert driver.mirror.view.trouble
     driver.reply(page(5, [device(2)]))
     assert driver.is_in(Phase.LIVE)
-    assert driver.mirror.trouble == ""
+    assert driver.mirror.view.trouble == ""
     assert driver.mirror.actions() == []
 
 
@@ -158,7 +158,7 @@ def test_a_registry_without_devices_is_a_view_too() -> None:
     driver.reply(page(5))
     assert driver.is_in(Phase.LIVE)
     assert driver.events() == []
-    assert driver.mirror.cursor == Cursor("e", 5)
+    assert driver.mirror.view.cursor == Cursor("e", 5)
 
 
 def test_an_event_that_the_snapshot_holds_is_not_given_twice() -> None:
@@ -177,7 +177,7 @@ def test_events_after_the_snapshot_follow_it_live() -> None:
         added(4),
         removed(5, device(3)),
     ]
-    assert driver.mirror.cursor == Cursor("e", 5)
+    assert driver.mirror.view.cursor == Cursor("e", 5)
 
 
 def test_an_event_missing_after_the_snapshot_is_replayed() -> None:
@@ -185,7 +185,7 @@ def test_an_event_missing_after_the_snapshot_is_replayed() -> None:
     driver.stream(added(4), added(6), added(7))
     driver.reply(page(3))
     assert driver.events() == [added(4)]
-    assert driver.is_in(Phase.REPLAYING)
+    assert driver.is_in(Phase.FETCHING)
     assert driver.asked() == replay(4)
     driver.reply(replayed(6, added(5), added(6)))
     assert driver.events() == [added(5), added(6), added(7)]
@@ -202,4 +202,4 @@ def test_events_of_another_epoch_than_the_snapshot_are_left_out() -> None:
 
 def test_while_it_waits_for_the_streams_first_word_it_says_so() -> None:
     driver = listening()
-    assert driver.mirror.trouble == f"nothing heard yet from the event stream at {STREAM}"
+    assert driver.mirror.view.trouble == f"nothing heard yet from the event stream at {STREAM}"

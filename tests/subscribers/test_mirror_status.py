@@ -41,7 +41,7 @@ NO_ANSWER = f"no answer from {URL}"
 
 def test_at_first_it_is_connecting_since_it_started() -> None:
     driver = Driver()
-    assert driver.mirror.status == Status(
+    assert driver.mirror.view.status == Status(
         State.CONNECTING, 100.0, f"no registry has answered yet at {URL}"
     )
     assert driver.records() == []
@@ -50,64 +50,64 @@ def test_at_first_it_is_connecting_since_it_started() -> None:
 def test_until_it_is_live_it_is_connecting_whatever_is_in_the_way() -> None:
     driver = Driver()
     driver.advance_to_deadline()
-    assert driver.mirror.status == Status(State.CONNECTING, 100.0, NO_ANSWER)
+    assert driver.mirror.view.status == Status(State.CONNECTING, 100.0, NO_ANSWER)
     driver.advance_to_deadline()
     driver.reply(info())
-    assert driver.mirror.status == Status(
+    assert driver.mirror.view.status == Status(
         State.CONNECTING, 100.0, f"nothing heard yet from the event stream at {STREAM}"
     )
     driver.advance_to_deadline()
-    assert driver.mirror.status == Status(State.CONNECTING, 100.0, SILENT)
+    assert driver.mirror.view.status == Status(State.CONNECTING, 100.0, SILENT)
 
 
 def test_it_is_live_since_it_was_right() -> None:
     driver = syncing(5)
     driver.now += 1.5
     driver.reply(page(5))
-    assert driver.mirror.status == Status(State.LIVE, 101.5, "")
+    assert driver.mirror.view.status == Status(State.LIVE, 101.5, "")
     driver.now += 1.0
     driver.stream(tick(5), added(6))
-    assert driver.mirror.status == Status(State.LIVE, 101.5, "")
+    assert driver.mirror.view.status == Status(State.LIVE, 101.5, "")
 
 
 def test_it_is_stale_since_it_was_live_no_longer() -> None:
     driver = stale(5)
-    assert driver.mirror.status == Status(State.STALE, 103.0, SILENT)
+    assert driver.mirror.view.status == Status(State.STALE, 103.0, SILENT)
     driver.advance_to_deadline()
-    assert driver.mirror.status == Status(State.STALE, 103.0, NO_ANSWER)
+    assert driver.mirror.view.status == Status(State.STALE, 103.0, NO_ANSWER)
 
 
 def test_times_are_those_of_the_wall() -> None:
     driver = Driver()
-    driver.mirror.set_wall_offset(WALL)
-    assert driver.mirror.status.since == WALL + 100.0
+    driver.mirror.view.set_wall_offset(WALL)
+    assert driver.mirror.view.status.since == WALL + 100.0
     live(5, driver=driver)
     driver.advance_to_deadline()
     [word] = driver.words()
     assert word == Stale(WALL + driver.now, SILENT)
-    driver.mirror.set_wall_offset(2 * WALL)
-    assert driver.mirror.status.since == 2 * WALL + driver.now
+    driver.mirror.view.set_wall_offset(2 * WALL)
+    assert driver.mirror.view.status.since == 2 * WALL + driver.now
     driver.stream(tick(5))
     assert driver.words() == [Live(2 * WALL + driver.now, Cursor("e", 5))]
 
 
 def test_a_status_that_has_not_changed_stays_equal_to_itself() -> None:
     driver = Driver()
-    driver.mirror.set_wall_offset(WALL)
-    before = driver.mirror.status
-    driver.mirror.set_wall_offset(WALL + 0.09)
-    assert driver.mirror.status == before
-    driver.mirror.set_wall_offset(WALL - 0.11)
-    assert driver.mirror.status.since == before.since - 0.11
+    driver.mirror.view.set_wall_offset(WALL)
+    before = driver.mirror.view.status
+    driver.mirror.view.set_wall_offset(WALL + 0.09)
+    assert driver.mirror.view.status == before
+    driver.mirror.view.set_wall_offset(WALL - 0.11)
+    assert driver.mirror.view.status.since == before.since - 0.11
 
 
 def test_the_status_is_ahead_of_what_was_handed_out() -> None:
     driver = syncing(5)
     driver.reply(page(5, [device(2)]))
-    assert driver.mirror.status == Status(State.LIVE, driver.now, "")
-    assert driver.mirror.devices == {}
+    assert driver.mirror.view.status == Status(State.LIVE, driver.now, "")
+    assert driver.mirror.view.devices == {}
     driver.advance_to_deadline()
-    assert driver.mirror.status.state is State.STALE
+    assert driver.mirror.view.status.state is State.STALE
     assert driver.records() == [
         Added("e", 2, WALL + 2, device(2), Origin.SNAPSHOT),
         Live(100.0, Cursor("e", 5)),
@@ -166,7 +166,7 @@ def test_silence_that_is_over_before_anyone_has_heard_of_the_view_leaves_no_word
     driver.reply(page(5))
     for _ in range(100):
         driver.wait(3.0)
-        assert driver.mirror.status.state is State.STALE
+        assert driver.mirror.view.status.state is State.STALE
         driver.stream(tick(5))
     assert driver.records() == [Live(100.0, Cursor("e", 5))]
 
@@ -184,7 +184,7 @@ def test_bye_is_said() -> None:
     driver = live(1)
     driver.stream(Bye("e", 1, WALL))
     assert driver.records() == [Stale(driver.now, "the registry has stopped")]
-    assert driver.mirror.status == Status(State.STALE, driver.now, "the registry has stopped")
+    assert driver.mirror.view.status == Status(State.STALE, driver.now, "the registry has stopped")
 
 
 def test_failures_while_it_is_stale_are_not_said_each_but_show_in_the_status() -> None:
@@ -192,13 +192,13 @@ def test_failures_while_it_is_stale_are_not_said_each_but_show_in_the_status() -
     assert driver.words() == [Stale(driver.now, SILENT)]
     driver.reply(ErrorReply("INFO", "INTERNAL", "it burns"))
     assert driver.words() == []
-    assert driver.mirror.status.why == f"{URL} refuses: it burns (INTERNAL)"
+    assert driver.mirror.view.status.why == f"{URL} refuses: it burns (INTERNAL)"
 
 
 def test_a_replay_is_between_stale_and_live() -> None:
     driver = replaying(5, behind=2)
     assert driver.records() == [Stale(driver.now, MISSED)]
-    assert driver.mirror.status == Status(State.STALE, driver.now, MISSED)
+    assert driver.mirror.view.status == Status(State.STALE, driver.now, MISSED)
     driver.now += 0.5
     driver.reply(replayed(7, added(6), added(7)))
     driver.stream(added(8))

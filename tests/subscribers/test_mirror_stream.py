@@ -34,7 +34,7 @@ def test_events_are_given_as_they_come() -> None:
     assert driver.events() == [added(1), added(2)]
     driver.stream(removed(3, device(1), Reason.UNREGISTERED), tick(3))
     assert driver.events() == [removed(3, device(1), Reason.UNREGISTERED)]
-    assert driver.mirror.devices == {"d2": device(2)}
+    assert driver.mirror.view.devices == {"d2": device(2)}
     assert driver.mirror.actions() == []
 
 
@@ -42,7 +42,7 @@ def test_an_event_is_given_once_however_often_it_comes() -> None:
     driver = live(0)
     driver.stream(added(1), added(1), added(2), added(1), added(2))
     assert driver.events() == [added(1), added(2)]
-    assert driver.mirror.cursor == Cursor("e", 2)
+    assert driver.mirror.view.cursor == Cursor("e", 2)
     assert driver.mirror.phase is Phase.LIVE
 
 
@@ -51,14 +51,14 @@ def test_what_is_older_than_the_snapshot_is_not_given() -> None:
     driver.stream(added(2), removed(5, device(4)), tick(4))
     assert driver.events() == []
     assert driver.mirror.phase is Phase.LIVE
-    assert driver.mirror.cursor == Cursor("e", 5)
+    assert driver.mirror.view.cursor == Cursor("e", 5)
 
 
 def test_a_late_removed_leaves_a_newer_registration_alone() -> None:
     driver = live(1, device(1, "arm"))
     driver.stream(added(2, "arm"), removed(3, device(1, "arm"), Reason.REPLACED))
     assert driver.events() == [added(2, "arm"), removed(3, device(1, "arm"), Reason.REPLACED)]
-    assert driver.mirror.devices == {"arm": device(2, "arm")}
+    assert driver.mirror.view.devices == {"arm": device(2, "arm")}
 
 
 # --- a hole -----------------------------------------------------------------------------------
@@ -75,11 +75,11 @@ def test_a_late_removed_leaves_a_newer_registration_alone() -> None:
 def test_a_hole_leads_to_a_replay(message: StreamMessage) -> None:
     driver = live(5, device(2))
     driver.stream(message)
-    assert driver.mirror.phase is Phase.REPLAYING
-    assert driver.mirror.trouble == "events were missed; fetching them"
+    assert driver.mirror.phase is Phase.FETCHING
+    assert driver.mirror.view.trouble == "events were missed; fetching them"
     assert driver.asked() == replay(5)
     assert driver.events() == []
-    assert driver.mirror.devices == {"d2": device(2)}
+    assert driver.mirror.view.devices == {"d2": device(2)}
 
 
 @pytest.mark.parametrize(
@@ -93,11 +93,11 @@ def test_a_hole_leads_to_a_replay(message: StreamMessage) -> None:
 def test_another_epoch_leads_to_a_snapshot(message: StreamMessage) -> None:
     driver = live(5, device(2))
     driver.stream(message)
-    assert driver.mirror.phase is Phase.SYNCING
-    assert driver.mirror.trouble == "events were missed; fetching them"
+    assert driver.mirror.phase is Phase.FETCHING
+    assert driver.mirror.view.trouble == "events were missed; fetching them"
     assert driver.asked() == FIRST_PAGE
     assert driver.events() == []
-    assert driver.mirror.devices == {"d2": device(2)}
+    assert driver.mirror.view.devices == {"d2": device(2)}
 
 
 def test_events_kept_are_put_in_order() -> None:
@@ -117,8 +117,8 @@ def test_another_epoch_ends_all_registrations_of_the_old_one() -> None:
         Removed("e", 5, WALL + 2, pump, Reason.UNKNOWN, Origin.RESYNC),
         Added("new", 2, WALL + 2, device(2, "arm"), Origin.RESYNC),
     ]
-    assert driver.mirror.cursor == Cursor("new", 2)
-    assert driver.mirror.devices == {"arm": device(2, "arm")}
+    assert driver.mirror.view.cursor == Cursor("new", 2)
+    assert driver.mirror.view.devices == {"arm": device(2, "arm")}
 
 
 def test_after_another_epoch_its_events_are_followed() -> None:
@@ -147,14 +147,14 @@ def test_the_cursor_moves_on_over_events_of_other_types() -> None:
     cam = device(7, device_type="camera")
     driver = live(4, driver=Driver(device_type="camera"))
     driver.stream(added(5))
-    assert driver.mirror.cursor == Cursor("e", 5), "there is nothing to wait for"
+    assert driver.mirror.view.cursor == Cursor("e", 5), "there is nothing to wait for"
     driver.stream(added(6), Added("e", 7, WALL + 7, cam), added(8), added(9))
-    assert driver.mirror.cursor == Cursor("e", 6)
+    assert driver.mirror.view.cursor == Cursor("e", 6)
     assert driver.next_event() == Added("e", 7, WALL + 7, cam)
-    assert driver.mirror.cursor == Cursor("e", 7)
+    assert driver.mirror.view.cursor == Cursor("e", 7)
     assert driver.next_event() is None
-    assert driver.mirror.cursor == Cursor("e", 9)
-    assert driver.mirror.devices == {"d7": cam}
+    assert driver.mirror.view.cursor == Cursor("e", 9)
+    assert driver.mirror.view.devices == {"d7": cam}
     assert driver.mirror.phase is Phase.LIVE
 
 
@@ -168,16 +168,16 @@ def test_devices_of_other_types_are_in_no_difference() -> None:
         Removed("e", 4, WALL + 2, cam, Reason.REPLACED, Origin.RESYNC),
         Added("new", 1, WALL + 1, new_cam, Origin.RESYNC),
     ]
-    assert driver.mirror.cursor == Cursor("new", 2)
+    assert driver.mirror.view.cursor == Cursor("new", 2)
 
 
 def test_without_existing_ones_the_devices_are_there_and_only_news_is_given() -> None:
     driver = syncing(4, Driver(existing=False))
     driver.reply(page(4, [device(2), device(3)]))
-    assert driver.mirror.cursor is None
+    assert driver.mirror.view.cursor is None
     driver.stream(added(5), removed(6, device(2)))
     assert driver.next_event() == added(5)
-    assert driver.mirror.devices == {"d2": device(2), "d3": device(3), "d5": device(5)}
+    assert driver.mirror.view.devices == {"d2": device(2), "d3": device(3), "d5": device(5)}
     assert driver.next_event() == removed(6, device(2))
     assert driver.next_event() is None
 
@@ -186,8 +186,8 @@ def test_without_existing_ones_the_devices_are_there_even_if_there_is_no_news() 
     driver = syncing(4, Driver(existing=False))
     driver.reply(page(4, [device(2), device(3)]))
     assert driver.events() == []
-    assert driver.mirror.devices == {"d2": device(2), "d3": device(3)}
-    assert driver.mirror.cursor == Cursor("e", 4)
+    assert driver.mirror.view.devices == {"d2": device(2), "d3": device(3)}
+    assert driver.mirror.view.cursor == Cursor("e", 4)
 
 
 def test_a_difference_is_news_to_those_who_want_no_existing_devices() -> None:
@@ -206,25 +206,25 @@ def test_a_difference_is_news_to_those_who_want_no_existing_devices() -> None:
 def test_devices_and_cursor_are_those_of_the_events_handed_out() -> None:
     driver = live(1, device(1))
     driver.stream(added(2), removed(3, device(1)))
-    assert driver.mirror.devices == {"d1": device(1)}
-    assert driver.mirror.cursor == Cursor("e", 1)
+    assert driver.mirror.view.devices == {"d1": device(1)}
+    assert driver.mirror.view.cursor == Cursor("e", 1)
     assert driver.next_event() == added(2)
-    assert driver.mirror.devices == {"d1": device(1), "d2": device(2)}
-    assert driver.mirror.cursor == Cursor("e", 2)
+    assert driver.mirror.view.devices == {"d1": device(1), "d2": device(2)}
+    assert driver.mirror.view.cursor == Cursor("e", 2)
     assert driver.next_event() == removed(3, device(1))
-    assert driver.mirror.devices == {"d2": device(2)}
-    assert driver.mirror.cursor == Cursor("e", 3)
+    assert driver.mirror.view.devices == {"d2": device(2)}
+    assert driver.mirror.view.cursor == Cursor("e", 3)
     assert driver.next_event() is None
 
 
 def test_with_its_last_event_the_cursor_is_the_snapshots() -> None:
     driver = syncing(seq=9)
     driver.reply(page(9, [device(2), device(4)]))
-    assert driver.mirror.cursor is None
+    assert driver.mirror.view.cursor is None
     driver.next_event()
-    assert driver.mirror.cursor == Cursor("e", 9, revision=2)
+    assert driver.mirror.view.cursor == Cursor("e", 9, revision=2)
     driver.next_event()
-    assert driver.mirror.cursor == Cursor("e", 9)
+    assert driver.mirror.view.cursor == Cursor("e", 9)
 
 
 def test_every_event_says_where_the_cursor_is_after_it() -> None:
@@ -234,7 +234,7 @@ def test_every_event_says_where_the_cursor_is_after_it() -> None:
     driver.stream(added(10, epoch="new"))
     cursors = []
     while event := driver.next_event():
-        assert event.cursor == driver.mirror.cursor
+        assert event.cursor == driver.mirror.view.cursor
         cursors.append(event.cursor)
     assert cursors == [
         Cursor("e", 6),
@@ -251,20 +251,20 @@ def test_a_difference_starts_from_the_events_not_read_yet() -> None:
     driver.stream(added(2), removed(3, device(1)), tick(6))
     driver.reply(compacted(6, 5))
     driver.reply(page(6, [device(5)]))
-    assert driver.mirror.devices == {"d1": device(1)}
+    assert driver.mirror.view.devices == {"d1": device(1)}
     assert driver.events() == [
         added(2),
         removed(3, device(1)),
         Removed("e", 3, WALL + 6, device(2), Reason.UNKNOWN, Origin.RESYNC),
         Added("e", 5, WALL + 5, device(5), Origin.RESYNC),
     ]
-    assert driver.mirror.devices == {"d5": device(5)}
-    assert driver.mirror.cursor == Cursor("e", 6)
+    assert driver.mirror.view.devices == {"d5": device(5)}
+    assert driver.mirror.view.cursor == Cursor("e", 6)
 
 
 def test_the_devices_are_one_live_read_only_view() -> None:
     driver = live(0)
-    view = driver.mirror.devices
+    view = driver.mirror.view.devices
     driver.stream(added(1))
     driver.events()
     assert view == {"d1": device(1)}

@@ -36,11 +36,11 @@ def test_three_silent_ticks_make_the_view_stale() -> None:
     driver = live(1, device(1))
     driver.now = driver.mirror.next_deadline() - 0.01
     driver.mirror.advance(driver.now)
-    assert driver.mirror.trouble == ""
+    assert driver.mirror.view.trouble == ""
     assert driver.mirror.actions() == []
     assert driver.advance_to_deadline() == pytest.approx(0.01)
     assert driver.is_in(Phase.ASKING)
-    assert driver.mirror.trouble == f"the event stream at {STREAM} is silent"
+    assert driver.mirror.view.trouble == f"the event stream at {STREAM} is silent"
     assert driver.asked() == Info()
 
 
@@ -63,8 +63,8 @@ def test_every_message_ends_the_silence() -> None:
 def test_a_stale_view_keeps_its_devices() -> None:
     driver = stale(1, device(1))
     assert driver.events() == []
-    assert driver.mirror.devices == {"d1": device(1)}
-    assert driver.mirror.cursor == Cursor("e", 1)
+    assert driver.mirror.view.devices == {"d1": device(1)}
+    assert driver.mirror.view.cursor == Cursor("e", 1)
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_stream_that_goes_on_where_it_was_makes_it_live_again(
     driver = stale(1, device(1))
     driver.stream(message)
     assert driver.is_in(Phase.LIVE)
-    assert driver.mirror.trouble == ""
+    assert driver.mirror.view.trouble == ""
     assert driver.events() == events
     assert driver.mirror.actions() == []
 
@@ -91,7 +91,7 @@ def test_the_reply_that_is_no_longer_needed_is_ignored() -> None:
     driver.reply(info())
     assert driver.mirror.actions() == []
     assert driver.is_in(Phase.LIVE)
-    assert driver.mirror.trouble == ""
+    assert driver.mirror.view.trouble == ""
 
 
 def test_once_it_is_live_again_it_waits_for_no_reply() -> None:
@@ -126,7 +126,7 @@ def test_events_lost_in_the_silence_are_replayed() -> None:
 def test_a_stream_that_speaks_again_with_a_hole_makes_it_wait_for_no_info() -> None:
     driver = stale(1)
     driver.stream(tick(5))
-    assert driver.is_in(Phase.REPLAYING)
+    assert driver.is_in(Phase.FETCHING)
     assert driver.asked() == replay(1)
     driver.reply(replayed(5, *[added(seq) for seq in range(2, 6)]))
     assert driver.is_in(Phase.LIVE)
@@ -136,7 +136,7 @@ def test_a_stream_that_speaks_again_with_a_hole_makes_it_wait_for_no_info() -> N
 def test_a_stream_that_speaks_again_in_another_epoch_makes_it_wait_for_no_info() -> None:
     driver = stale(1)
     driver.stream(tick(5, "new"))
-    assert driver.is_in(Phase.SYNCING)
+    assert driver.is_in(Phase.FETCHING)
     assert driver.asked() == FIRST_PAGE
 
 
@@ -161,13 +161,13 @@ def test_silence_ends_what_is_under_way(message: StreamMessage, request_: Reques
     driver.stream(message)
     assert driver.asked() == request_
     driver.advance_to_deadline()
-    assert driver.mirror.trouble == f"no answer from {URL}"
+    assert driver.mirror.view.trouble == f"no answer from {URL}"
     assert driver.mirror.actions() == []
     assert driver.advance_to_deadline() == pytest.approx(0.1)
     assert driver.asked() == request_
     driver.advance_to_deadline()
     assert driver.is_in(Phase.ASKING)
-    assert driver.mirror.trouble == f"the event stream at {STREAM} is silent"
+    assert driver.mirror.view.trouble == f"the event stream at {STREAM} is silent"
     assert driver.mirror.actions() == []
     assert driver.advance_to_deadline() == pytest.approx(0.2)
     assert driver.asked() == Info()
@@ -176,7 +176,7 @@ def test_silence_ends_what_is_under_way(message: StreamMessage, request_: Reques
 def test_a_snapshot_that_silence_ended_leaves_nothing_behind() -> None:
     driver = syncing(seq=5)
     driver.reply(page(5, [device(1)], after=1))
-    while driver.mirror.phase is Phase.SYNCING:
+    while driver.mirror.phase is Phase.FETCHING:
         driver.advance_to_deadline()
     driver.mirror.actions()
     driver.advance_to_deadline()
@@ -192,17 +192,17 @@ def test_bye_makes_it_look_for_the_registry_at_once() -> None:
     driver = live(1, device(1))
     driver.stream(Bye("e", 1, WALL + 1))
     assert driver.is_in(Phase.ASKING)
-    assert driver.mirror.trouble == "the registry has stopped"
+    assert driver.mirror.view.trouble == "the registry has stopped"
     assert driver.asked() == Info()
     assert driver.events() == []
-    assert driver.mirror.devices == {"d1": device(1)}
+    assert driver.mirror.view.devices == {"d1": device(1)}
 
 
 def test_bye_ends_what_is_under_way_and_it_pauses() -> None:
     driver = replaying(1, behind=2)
     driver.stream(Bye("e", 3, WALL + 3))
     assert driver.is_in(Phase.ASKING)
-    assert driver.mirror.trouble == "the registry has stopped"
+    assert driver.mirror.view.trouble == "the registry has stopped"
     assert driver.mirror.actions() == []
     assert driver.advance_to_deadline() == pytest.approx(0.1)
     assert driver.asked() == Info()
@@ -211,7 +211,7 @@ def test_bye_ends_what_is_under_way_and_it_pauses() -> None:
 def test_bye_changes_nothing_while_it_looks_for_the_registry() -> None:
     driver = stale(1)
     driver.stream(Bye("e", 1, WALL + 1))
-    assert driver.mirror.trouble == f"the event stream at {STREAM} is silent"
+    assert driver.mirror.view.trouble == f"the event stream at {STREAM} is silent"
     assert driver.mirror.actions() == []
     driver.reply(info())
     assert driver.listened() == STREAM
@@ -254,10 +254,12 @@ def test_where_the_stream_was_counts_even_if_nothing_is_known_yet() -> None:
     driver.wait(2.5)
     driver.stream(tick(4), added(4))
     driver.wait(0.4)
-    assert driver.is_in(Phase.SYNCING)
+    assert driver.is_in(Phase.FETCHING)
     driver.wait(0.1)
     assert driver.is_in(Phase.ASKING)
-    assert driver.mirror.trouble == f"the event stream at {STREAM} is at 4, and was at 5 before"
+    assert (
+        driver.mirror.view.trouble == f"the event stream at {STREAM} is at 4, and was at 5 before"
+    )
 
 
 def test_a_new_socket_that_begins_before_what_is_known_says_nothing_yet() -> None:
@@ -278,5 +280,5 @@ def test_a_new_socket_may_begin_anywhere() -> None:
     driver.reply(info())
     driver.actions()
     driver.stream(tick(4))
-    assert driver.is_in(Phase.SYNCING)
+    assert driver.is_in(Phase.FETCHING)
     assert driver.asked() == FIRST_PAGE

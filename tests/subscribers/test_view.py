@@ -37,27 +37,28 @@ def view_at(seq: int, *revisions: int) -> View:
 
 def test_at_first_it_is_connecting() -> None:
     view = View()
-    view.state_since = 5.0
-    assert view.status("it burns") == Status(State.CONNECTING, 5.0, "it burns")
+    view.state_since, view.trouble = 5.0, "it burns"
+    assert view.status == Status(State.CONNECTING, 5.0, "it burns")
     assert read(view) == []
 
 
 def test_its_times_are_those_of_the_wall() -> None:
     view = view_at(3)
-    view.wall_offset = 1000.0
+    view.set_wall_offset(1000.0)
     view.go_live(1.25)
-    assert view.status("") == Status(State.LIVE, 1001.25, "")
+    assert view.status == Status(State.LIVE, 1001.25, "")
     assert read(view) == [Live(1001.25, Cursor("e", 3))]
-    view.wall_offset = 2000.0
-    assert view.status("").since == 2001.25
+    view.set_wall_offset(2000.0)
+    assert view.status.since == 2001.25
     view.go_stale("it burns", 4.5)
-    assert view.status("it burns") == Status(State.STALE, 2004.5, "it burns")
+    assert view.status == Status(State.STALE, 2004.5, "it burns")
     assert read(view) == [Stale(2004.5, "it burns")]
 
 
 def test_trouble_can_be_told_without_being_stale() -> None:
     view = View()
-    view.tell_trouble("it burns", 4.5)
+    view.trouble = "it burns"
+    view.tell_trouble(4.5)
     assert read(view) == [Stale(4.5, "it burns")]
     assert view.state is State.CONNECTING
 

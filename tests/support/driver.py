@@ -140,7 +140,7 @@ class Driver:
     # --- what it gives ------------------------------------------------------------------------
 
     def records(self) -> list[Record]:
-        return list(iter(self.mirror.next_record, None))
+        return list(iter(self.mirror.view.next_record, None))
 
     def events(self) -> list[Event]:
         return [record for record in self.records() if isinstance(record, Added | Removed)]
@@ -151,7 +151,7 @@ class Driver:
 
     def next_event(self) -> Event | None:
         """The next event, past any word on the view."""
-        while (record := self.mirror.next_record()) is not None:
+        while (record := self.mirror.view.next_record()) is not None:
             if isinstance(record, Added | Removed):
                 return record
         return None
@@ -160,13 +160,13 @@ class Driver:
     def size(self) -> int:
         """How many devices and events the mirror holds in memory, wherever it holds them."""
         mirror = self.mirror
-        view = mirror._view
+        view = mirror.view
         return (
-            len(mirror.devices)
+            len(mirror.view.devices)
             + view.waiting
             + len(view._replayed)
             + len(mirror._heard._kept)
-            + len(mirror._snapshot._devices)
+            + len(mirror._fetching._snapshot._devices)
         )
 
 

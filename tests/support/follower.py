@@ -71,7 +71,7 @@ class Follower:
         self._question = 0  # number of the latest request, to tell its reply from older ones
         self._socket = 0  # number of the stream's latest socket
         self._subscribed_to: str | None = None
-        mirror.set_wall_offset(simulation.wall_offset)
+        mirror.view.set_wall_offset(simulation.wall_offset)
         mirror.start(simulation.now)
         self.act()
 
@@ -82,7 +82,7 @@ class Follower:
 
     def next_record(self) -> Record | None:
         """Read the next record that is there."""
-        record = self.mirror.next_record()
+        record = self.mirror.view.next_record()
         if not self.paused:
             self.advance()  # as a watcher does, before it waits again
         return record
@@ -124,7 +124,7 @@ class Follower:
         if self.paused:
             return
         now = self._simulation.now
-        self.mirror.set_wall_offset(self._simulation.wall_offset)
+        self.mirror.view.set_wall_offset(self._simulation.wall_offset)
         self.mirror.advance(now)
         acted = self.act()
         assert acted or self.mirror.next_deadline() > now, "the mirror spins"

@@ -9,7 +9,7 @@ a `Link` per watcher for a test to break (`follower`). Time passes only in `Simu
     simulation.register("camera")
     follower = simulation.follow()
     simulation.run(1.0)
-    assert follower.mirror.devices == simulation.core.devices
+    assert follower.mirror.view.devices == simulation.core.devices
 """
 
 import heapq
