@@ -261,22 +261,30 @@ def decode_event(frames: Sequence[bytes]) -> records.StreamMessage:
     Raises:
         MessageError: It is none.
     """
-    if len(frames) != 2:
-        raise MessageError(
-            ErrorCode.MALFORMED, f"expected two frames, topic and body, got {len(frames)}"
-        )
-    body = _decode(_bodies, _text(frames[1]), ErrorCode.INVALID, None)
+    try:
+        topic, frame = frames
+        body = _bodies.decode(str(frame, "utf-8"))
+    except (ValueError, RecursionError):  # of msgspec's and of UTF-8's errors, too
+        topic, body = _message_in_steps(frames)
     event = body.event
-    if frames[0] != event.encode():
+    if topic != event.encode():
         raise MessageError(
-            ErrorCode.INVALID,
-            f"the topic is {bytes(frames[0][:100])!r}, the body's is {event!r}",
+            ErrorCode.INVALID, f"the topic is {bytes(topic[:100])!r}, the body's is {event!r}"
         )
     if event == "tick":
         return records.Tick(body.epoch, body.seq, body.time)
     if event == "bye":
         return records.Bye(body.epoch, body.seq, body.time)
     return _event(body)
+
+
+def _message_in_steps(frames: Sequence[bytes]) -> tuple[bytes, _Body]:
+    """The same, step by step: tells what is wrong."""
+    if len(frames) != 2:
+        raise MessageError(
+            ErrorCode.MALFORMED, f"expected two frames, topic and body, got {len(frames)}"
+        )
+    return frames[0], _decode(_bodies, _text(frames[1]), ErrorCode.INVALID, None)
 
 
 def _body(message: records.StreamMessage) -> _Body:

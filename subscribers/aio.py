@@ -253,9 +253,7 @@ class AsyncWatcher:
     async def _run(self) -> None:
         """Work until this is cancelled, as it is when the event loop ends."""
         loop = asyncio.get_running_loop()
-        self._lookout = Lookout(
-            partial(self._do, self._transport.follow), partial(self._do, self._serve)
-        )
+        self._lookout = Lookout(partial(self._do, self._follow), partial(self._do, self._serve))
         self._serve_soon()
         try:
             await loop.create_future()
@@ -281,6 +279,10 @@ class AsyncWatcher:
             self._fail("its task was ended")
         if self._waiting and self._mirror.has_news:
             self._wake()
+
+    def _follow(self) -> bool:
+        """Give the mirror the next message of the stream; say whether that was all."""
+        return self._transport.follow() and not self._transport.has_more
 
     def _serve_soon(self) -> None:
         """Go on once others have run."""

@@ -201,7 +201,7 @@ class Fetching:
 
     def _finish_snapshot(self, at: Cursor, now: float) -> Outcome:
         """Take the snapshot, or wait for an event that is only late."""
-        place, known = self._heard.place, self._view.at
+        place, known = self._heard.place, self._view.place
         if place is None or place.epoch != at.epoch:
             return self._two_epochs
         if known is not None and known.epoch == at.epoch and known.seq > at.seq:

@@ -50,12 +50,12 @@ class Hearsay:
         self.tick_interval = tick_interval
         self.heard_at = now
 
-    def hear(self, message: StreamMessage, known: Cursor | None, now: float) -> bool:
+    def hear(self, message: StreamMessage, known: Cursor | Event | None, now: float) -> bool:
         """Take note of a message.
 
         Args:
             message: It.
-            known: Which place in the stream is known already.
+            known: What leads to the place in the stream that is known already.
             now: The time.
 
         Returns:

@@ -172,7 +172,7 @@ class Mirror:
         except MessageError:
             self.discarded += 1
             return False
-        if not self._heard.hear(message, self.view.at, now):
+        if not self._heard.hear(message, self.view.place, now):
             if self.phase is Phase.FETCHING:
                 self._heard.keep(message)
         elif isinstance(message, Bye):

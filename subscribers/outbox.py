@@ -31,21 +31,26 @@ class Outbox:
 
     Attributes:
         devices: The devices present, by name, after the events handed out: live, read-only.
-        cursor: The place in the event stream after the events handed out; None before any.
     """
 
     def __init__(
         self, *, device_type: str | None = None, existing: bool = True, limit: int = MAX_WAITING
     ) -> None:
-        self.cursor: Cursor | None = None
+        self._place: Cursor | Event | None = None  # a cursor is made when somebody asks for it
         self._devices: dict[str, Device] = {}
         self.devices: Mapping[str, Device] = MappingProxyType(self._devices)
         self._device_type = device_type
         self._existing = existing
         self._limit = self._allowed = limit
-        # What to hand out, if anything, and the cursor to move to with it.
+        # What to hand out, if anything, and the cursor to move to with it, if it is no event.
         self._queue: deque[tuple[Record | Arrivals | None, Cursor | None]] = deque()
         self._more = 0  # how many will have followed when the one `Arrivals` in there is used up
+
+    @property
+    def cursor(self) -> Cursor | None:
+        """The place in the event stream after the events handed out; None before any."""
+        place = self._place
+        return place.cursor if isinstance(place, Event) else place
 
     def __len__(self) -> int:
         return len(self._queue) + self._more
@@ -84,16 +89,14 @@ class Outbox:
     def restore(self, devices: Iterable[Device], cursor: Cursor) -> None:
         """Begin with what an earlier watcher has handed out already."""
         self._devices.update((device.name, device) for device in devices if self.wants(device))
-        self.cursor = cursor
+        self._place = cursor
 
-    def put(self, event: Event) -> Cursor:
-        """Queue an event, if it is of interest; say where it leads to."""
-        cursor = event.cursor
+    def put(self, event: Event) -> None:
+        """Queue an event, if it is of interest; it leads to its cursor in any case."""
         if self._device_type is None or self.wants(event.device):
-            self._queue.append((event, cursor))
+            self._queue.append((event, None))
         else:
-            self._move(cursor)
-        return cursor
+            self._move(event.cursor)
 
     def put_first(self, devices: Sequence[Device], cursor: Cursor, origin: Origin) -> None:
         """Queue the devices that are there at the beginning; they lead to `cursor`. Done once."""
@@ -133,7 +136,7 @@ class Outbox:
 
     def _move(self, cursor: Cursor) -> None:
         if not self._queue:
-            self.cursor = cursor
+            self._place = cursor
         elif isinstance(self._queue[-1][0], Event | Arrivals):
             self._queue.append((None, cursor))
         else:
@@ -155,12 +158,13 @@ class Outbox:
                     self._more -= 1
                     self._queue.appendleft((record, None))
                 record = next(record)
-                cursor = record.cursor
-            self.cursor = cursor or self.cursor
             if isinstance(record, Event):
+                self._place = record
                 fold(self._devices, record)
                 if not self._existing and record.origin is Origin.SNAPSHOT:
                     continue
+            elif cursor is not None:
+                self._place = cursor
             if record is not None:
                 return record
         self._allowed = self._limit

@@ -91,30 +91,33 @@ class Transport:
     def follow(self) -> bool:
         """Give the mirror the next message of the stream; False if `serve` has to go on from there.
 
-        It is all that has to be done at once for an event that somebody waits for, and if True, all
-        that has to be done before anything else arrives, or the deadline.
+        It is all that has to be done at once for an event that somebody waits for. If True, nothing
+        else has to be done before the deadline, but to look whether it `has_more`.
 
         Raises:
             zmq.ContextTerminated: The context has been.
         """
-        stream = self._stream
-        if stream is None:
+        if self._stream is None:
             return False
         try:
-            frames = receive_frames(stream.socket)
+            frames = receive_frames(self._stream.socket)
         except zmq.Again:
             return False
-        followed = self._mirror.stream_received(frames, time.monotonic())
-        return followed and not has_message(stream.socket)
+        return self._mirror.stream_received(frames, time.monotonic())
+
+    @property
+    def has_more(self) -> bool:
+        """Whether the stream has brought more; to be asked before waiting, once that is all."""
+        return self._stream is not None and has_message(self._stream.socket)
 
     def _receive_stream(self) -> bool:
         """Give the mirror what the stream has brought; say whether there was anything."""
-        stream, received = self._stream, False
-        if stream is None or not has_message(stream.socket):
-            return received
+        if self._stream is None or not self.has_more:
+            return False
+        received, socket = False, self._stream.socket
         for _ in range(_BATCH):
             try:
-                frames = receive_frames(stream.socket)
+                frames = receive_frames(socket)
             except zmq.Again:
                 break
             received = True

@@ -32,7 +32,7 @@ class View:
         max_waiting: Events that may wait to be handed out.
 
     Attributes:
-        at: The place that the events handed in so far lead to; None before there is any.
+        place: What leads to where it is: the last event handed in, or a cursor; None before any.
         since: Where to resume, until it is known whether that can be done.
         resumed: Whether it was; None before that is known, or where it was not asked for.
         state: What the view is worth.
@@ -48,7 +48,7 @@ class View:
         existing: bool = True,
         max_waiting: int = MAX_WAITING,
     ) -> None:
-        self.at: Cursor | None = None
+        self.place: Cursor | Event | None = None
         self.since = since
         self.resumed: bool | None = None
         self.state = State.CONNECTING
@@ -111,10 +111,10 @@ class View:
 
     def go_live(self, now: float) -> None:
         """It is right."""
-        if self.at is None:
+        if (at := self.at) is None:
             raise RuntimeError("a view that leads nowhere cannot be right")
         self.state, self.state_since, self.trouble = State.LIVE, now, ""
-        self._outbox.mark(Live(self._time(now), self.at, self._resynced))
+        self._outbox.mark(Live(self._time(now), at, self._resynced))
         self._resynced = False
 
     def go_stale(self, why: str, now: float) -> None:
@@ -132,9 +132,15 @@ class View:
     # --- where it is --------------------------------------------------------------------------
 
     @property
+    def at(self) -> Cursor | None:
+        """The place in the stream that the events handed in so far lead to; None before any."""
+        place = self.place
+        return place.cursor if isinstance(place, Event) else place
+
+    @property
     def seq(self) -> int:
         """Number of the last event handed in; -1 before any."""
-        return -1 if self.at is None else self.at.seq
+        return -1 if self.place is None else self.place.seq
 
     def too_large(self, more: int) -> bool:
         """Whether with more events there may be more devices than any registry is believed."""
@@ -143,16 +149,16 @@ class View:
 
     def has_hole_before(self, message: Event | Tick) -> bool:
         """Whether something lies between what is known and this message."""
-        if self.at is None or message.epoch != self.at.epoch:
+        if self.place is None or message.epoch != self.place.epoch:
             return True
         presumed = message.seq if isinstance(message, Tick) else message.seq - 1
-        return presumed > self.at.seq
+        return presumed > self.place.seq
 
     def replay_from(self, epoch: str) -> int | None:
         """After which event of this epoch to replay; None if that would lead nowhere."""
         if self.since is not None and self.since.epoch != epoch:
             self.forget_since()
-        place = self.since or self.at
+        place = self.since or self.place
         if place is None or place.epoch != epoch:
             return None
         return place.seq + len(self._replayed)
@@ -161,12 +167,12 @@ class View:
 
     def follow(self, message: Event | Tick) -> bool:
         """Take in what the stream says next; False if the view would not be right after it."""
-        at = self.at
-        if at is None or message.epoch != at.epoch:
+        place = self.place
+        if place is None or message.epoch != place.epoch:
             return False
-        if message.seq <= at.seq:
+        if message.seq <= place.seq:
             return True
-        if message.seq != at.seq + 1 or isinstance(message, Tick):
+        if message.seq != place.seq + 1 or isinstance(message, Tick):
             return False
         if self._outbox.full or self._outbox.size >= MAX_DEVICES:
             return False
@@ -175,7 +181,8 @@ class View:
 
     def put(self, event: Event) -> None:
         """Take in the next event."""
-        self.at = self._outbox.put(event)
+        self._outbox.put(event)
+        self.place = event
 
     def replay(self, events: Sequence[Event]) -> None:
         """Take in what follows `replay_from`; where it is to resume, `take` makes use of it."""
@@ -210,14 +217,15 @@ class View:
             self.forget_since()
         if self.since is not None:
             return self._resume(self.since, devices, at, events)
-        if self.at is not None:
-            changes = difference(self._outbox.known(), self.at, devices, at, time)
+        known = self.at
+        if known is not None:
+            changes = difference(self._outbox.known(), known, devices, at, time)
             self._outbox.put_difference(changes, at)
         else:
             origin = Origin.SNAPSHOT if self.resumed is None else Origin.RESYNC
             self._outbox.put_first(devices, at, origin)
-        self._resynced = self.at is not None or self.resumed is False
-        self.at = at
+        self._resynced = known is not None or self.resumed is False
+        self.place = at
         return True
 
     def _resume(
@@ -235,5 +243,5 @@ class View:
         untold = [device for device in then if device.revision > told]
         rest = arrivals(untold, Cursor(since.epoch, since.seq), Origin.SNAPSHOT)
         self._outbox.put_difference((*rest, *events), at)
-        self.at, self.since, self._replayed, self.resumed = at, None, [], True
+        self.place, self.since, self._replayed, self.resumed = at, None, [], True
         return True

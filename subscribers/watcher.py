@@ -234,7 +234,7 @@ class Watcher:
     def _step(self, deadline: float | None) -> None:
         """Give the mirror the next thing that arrives, or the time."""
         transport = self._transport
-        if not self._follows:
+        if not self._follows or transport.has_more:
             served = transport.serve()
             transport.advance()
             if served:
