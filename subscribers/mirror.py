@@ -4,7 +4,7 @@ Theory of operation
 ===================
 
 The mirror makes every decision of a watcher and has no socket, clock, thread or log. Whoever
-drives it (`watch`, `aio`, or a test) gives it what has arrived, `stream_received` and
+drives it (`watcher`, `aio`, or a test) gives it what has arrived, `stream_received` and
 `reply_received`, lets time pass, `advance`, at `next_deadline()` at the latest, and after each
 of these does what `actions()` says and hands on what `view.next_record()` gives. It must be given
 what has arrived before it is told that time has passed: news that waits unread is not silence.

@@ -1,6 +1,6 @@
 """The two sockets of a watcher, between its mirror and the network. For one thread.
 
-What `watch` and `aio` have in common: they differ in how they wait, and in nothing else. Here
+What `watcher` and `aio` have in common: they differ in how they wait, and in nothing else. Here
 bytes are moved and clocks are read; what anything means is the mirror's business.
 """
 

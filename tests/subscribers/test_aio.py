@@ -180,6 +180,24 @@ def test_a_wait_that_is_cancelled_at_any_moment_loses_nothing(
     run(main())
 
 
+def test_two_tasks_may_wait_and_waits_that_are_given_up_leave_nothing_behind(
+    client: RawClient, registry: DeviceRegistry, context: Context
+) -> None:
+    async def main() -> None:
+        async with AsyncWatcher(registry.url, context=context) as watcher:
+            await asyncio.gather(watcher.connect(PATIENCE), watcher.connect(PATIENCE))
+            for _ in range(20):
+                assert await watcher.get(0.0) is None
+            assert len(watcher._waiting) <= 1
+            both = asyncio.gather(watcher.get(PATIENCE), watcher.get(PATIENCE))
+            for name in ("a", "b"):
+                await asyncio.sleep(0)
+                client.register(f"tcp://{name}:1", name)
+            assert {event and event.device.name for event in await both} == {"a", "b"}
+
+    run(main())
+
+
 @pytest.mark.parametrize("steps", range(8))
 def test_entering_and_connecting_may_be_cancelled(
     steps: int, registry: DeviceRegistry, context: Context

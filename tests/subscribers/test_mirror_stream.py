@@ -2,9 +2,12 @@
 
 import pytest
 
+from devicewatch.events.codec import encode_event
+from devicewatch.events.messages import EventsReply
 from devicewatch.events.protocol import Origin, Reason
 from devicewatch.events.records import (
     Added,
+    Bye,
     Cursor,
     Removed,
     StreamMessage,
@@ -17,6 +20,7 @@ from tests.support.driver import (
     added,
     compacted,
     device,
+    info,
     live,
     page,
     removed,
@@ -36,6 +40,30 @@ def test_events_are_given_as_they_come() -> None:
     assert driver.events() == [removed(3, device(1), Reason.UNREGISTERED)]
     assert driver.mirror.view.devices == {"d2": device(2)}
     assert driver.mirror.actions() == []
+
+
+def test_it_says_when_nothing_is_left_to_do_but_to_hand_on_what_is_new() -> None:
+    driver = live(0)
+
+    def hear(message: StreamMessage) -> bool:
+        return driver.mirror.stream_received(encode_event(message), driver.now)
+
+    assert [hear(message) for message in (added(1), tick(1), added(1), added(2))] == [True] * 4
+    assert not hear(added(4)), "there is a hole"
+    assert not hear(added(5)), "it is being fetched"
+    assert driver.asked() == replay(2)
+    driver.reply(EventsReply("e", 5, (added(3), added(4), added(5))))
+    assert hear(tick(5))
+    assert not hear(Bye("e", 5, WALL))
+    assert not driver.mirror.stream_received([b"nonsense"], driver.now)
+
+
+def test_the_word_that_makes_it_live_is_not_all_there_is_to_do() -> None:
+    driver = live(3)
+    driver.wait(60)
+    driver.reply(info())
+    assert not driver.mirror.stream_received(encode_event(tick(3)), driver.now)
+    assert driver.is_in(Phase.LIVE)
 
 
 def test_an_event_is_given_once_however_often_it_comes() -> None:

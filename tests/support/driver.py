@@ -104,8 +104,14 @@ class Driver:
     # --- what happens to it -------------------------------------------------------------------
 
     def stream(self, *messages: StreamMessage) -> None:
+        mirror = self.mirror
         for message in messages:
-            self.mirror.stream_received(encode_event(message), self.now)
+            was_live, asked = mirror.phase is Phase.LIVE, len(mirror._actions)
+            if mirror.stream_received(encode_event(message), self.now):  # then that was all
+                assert was_live
+                assert mirror.phase is Phase.LIVE
+                assert len(mirror._actions) == asked
+                assert mirror.next_deadline() > self.now
 
     def reply(self, reply: Reply) -> None:
         self.mirror.reply_received([encode_reply(reply)], self.now)
