@@ -66,6 +66,17 @@ def test_the_word_that_makes_it_live_is_not_all_there_is_to_do() -> None:
     assert driver.is_in(Phase.LIVE)
 
 
+def test_an_event_that_makes_it_live_may_be_one_too_many() -> None:
+    driver = live(0, driver=Driver(max_waiting=1))
+    driver.stream(added(1))
+    driver.wait(60)
+    driver.reply(info())
+    driver.stream(added(2))
+    assert driver.is_in(Phase.FETCHING)
+    assert driver.mirror.view.status.why.startswith("the reader is too slow")
+    assert driver.events() == [added(1)]
+
+
 def test_an_event_is_given_once_however_often_it_comes() -> None:
     driver = live(0)
     driver.stream(added(1), added(1), added(2), added(1), added(2))
