@@ -1,11 +1,7 @@
 """Who is registered: by name, address, uuid and revision."""
 
 from functools import lru_cache
-from itertools import islice
-from operator import attrgetter
 from typing import Final, TypeVar
-
-from sortedcontainers import SortedKeyList
 
 from ..events.messages import Register
 from ..events.records import Device
@@ -13,6 +9,8 @@ from .counts import TypeCounts
 from .journal import Registration
 from .leases import Lease
 from .names import NumberedNames
+from .order import InOrder
+from .shards import Shards
 
 T = TypeVar("T")
 
@@ -78,37 +76,34 @@ class Registrations:
     """
 
     def __init__(self) -> None:
-        self.by_name: dict[str, Holder] = {}
-        self.by_addr: dict[str, Holder] = {}
-        self.by_uuid: dict[str, Holder] = {}
-        self.by_peer: dict[str, dict[str, Holder]] = {}
+        self.by_name = Shards[str, Holder]()
+        self.by_addr = Shards[str, Holder]()
+        self.by_uuid = Shards[str, Holder]()
+        self.by_peer = Shards[str, dict[str, Holder]]()
         self.types = TypeCounts()
-        self._in_order: SortedKeyList[Holder, int] = SortedKeyList(
-            key=attrgetter("device.revision")
-        )
+        self._in_order = InOrder[Holder]()
         self._numbered = NumberedNames()
 
     def __len__(self) -> int:
-        return len(self.by_name)
+        return len(self._in_order)
 
     @property
     def devices(self) -> dict[str, Device]:
-        """The devices present, by name: a copy."""
-        # Copying a dict of strings is one step to other threads; a comprehension over it is not.
-        present = self.by_name.copy()
-        return {name: holder.device for name, holder in present.items()}
+        """The devices present, by name, in order of revision: a copy."""
+        return {(device := holder.device).name: device for holder in self._in_order.values}
 
     def put(self, holder: Holder) -> None:
         """Enter one whose name, address, uuid and revision nobody else has."""
         device = holder.device
-        self._numbered.add(device.name)
+        name, addr, uuid = device.name, device.addr, holder.uuid
+        self._numbered.add(name)
         self.types.add(device.device_type)
-        self.by_name[device.name] = holder
-        self.by_addr[device.addr] = holder
-        self.by_uuid[holder.uuid] = holder
-        if holder.peer:
-            self.by_peer.setdefault(holder.peer, {})[holder.uuid] = holder
-        self._in_order.add(holder)
+        self.by_name.part(name)[name] = holder
+        self.by_addr.part(addr)[addr] = holder
+        self.by_uuid.part(uuid)[uuid] = holder
+        if peer := holder.peer:
+            self.by_peer.part(peer).setdefault(peer, {})[uuid] = holder
+        self._in_order.put(device.revision, holder)
 
     def remove(self, holder: Holder) -> None:
         """Take one out.
@@ -117,29 +112,28 @@ class Registrations:
             KeyError: It is not there.
         """
         device = holder.device
-        del self.by_name[device.name]
-        del self.by_addr[device.addr]
-        del self.by_uuid[holder.uuid]
-        if holder.peer:
-            of_peer = self.by_peer[holder.peer]
-            del of_peer[holder.uuid]
+        name, addr, uuid = device.name, device.addr, holder.uuid
+        del self.by_name.part(name)[name]
+        del self.by_addr.part(addr)[addr]
+        del self.by_uuid.part(uuid)[uuid]
+        if peer := holder.peer:
+            of_peer = self.by_peer[peer]
+            del of_peer[uuid]
             if not of_peer:
-                del self.by_peer[holder.peer]
-        self._in_order.remove(holder)
-        self._numbered.discard(device.name)
+                del self.by_peer.part(peer)[peer]
+        self._in_order.remove(device.revision)
+        self._numbered.discard(name)
         self.types.remove(device.device_type)
 
     def free_name(self, wish: str, device_type: str) -> str:
         """The name for a device that wishes for one, which may be empty or taken."""
         if not wish:
             return self._numbered.first_free(device_type, 0)
-        if wish in self.by_name:
+        if wish in self.by_name.part(wish):
             return self._numbered.first_free(wish, 1)
         return wish
 
     def page(self, after: int | None, limit: int) -> tuple[list[Device], bool]:
         """The devices with a revision above `after`, in order, up to a limit; are there more?"""
-        holders = self._in_order.irange_key(after, inclusive=(False, True))
-        devices = [holder.device for holder in islice(holders, limit)]
-        more = bool(devices) and devices[-1] is not self._in_order[-1].device
-        return devices, more
+        found = self._in_order.after(after or 0, limit + 1)
+        return [holder.device for holder in found[:limit]], len(found) > limit

@@ -156,7 +156,7 @@ class LetsTwoShareAnAddress(RegistryCore):
     def _register(
         self, request: Register, now: float, peer: str | None
     ) -> tuple[RegisterAck | ErrorReply, list[Event]]:
-        self._registrations.by_addr.pop(request.addr, None)
+        self._registrations.by_addr.part(request.addr).pop(request.addr, None)
         return super()._register(request, now, peer)
 
 

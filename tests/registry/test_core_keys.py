@@ -376,7 +376,7 @@ def test_what_is_given_back_before_its_removal_could_be_kept_stays(keyed: Keyed)
 
 def restarted(core: RegistryCore) -> RegistryCore:
     """The next run of a registry."""
-    registrations = [holder.registration for holder in core._registrations._in_order]
+    registrations = [holder.registration for holder in core._registrations._in_order.values]
     new = RegistryCore(EPOCH, 0.0, None, numbered_uuids())
     new.restore(Past(EPOCH, core.seq, registrations), 0.0)
     return new

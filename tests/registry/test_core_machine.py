@@ -516,8 +516,9 @@ class CoreBesideAModel(RuleBasedStateMachine):
     @invariant()
     def nothing_is_left_of_those_who_left(self) -> None:
         held, present = self._core._registrations, len(self._present)
-        assert len(held.by_addr) == len(held.by_uuid) == len(held._in_order) == present
-        assert present or not held._numbered._bitmaps
+        assert len(held.by_name) == len(held.by_addr) == len(held.by_uuid) == present
+        assert len(held._in_order) == len(held._in_order.values) == present
+        assert present or not len(held._numbered._bitmaps)
 
 
 def same_instance(request: Register, other: Register) -> bool:

@@ -42,7 +42,7 @@ ODD_NAMES = [
     "cam-9999999999",
     "cam-18446744073709551615",
 ]
-BASES = ["cam", "cam-", "cam-1", ""]
+BASES = ["cam", "cam-", "cam-1", "cam-/", ""]
 
 
 def smallest_free(taken: set[str], base: str, start: int) -> str:
@@ -99,7 +99,7 @@ def test_bases_do_not_get_in_each_others_way() -> None:
     assert names.first_free("pump", 0) == "pump-0"
 
 
-@pytest.mark.parametrize("taken", [63, 64, 65, 127, 128, 4_095, 4_096, 4_097, 4_160, 262_144])
+@pytest.mark.parametrize("taken", [99, 100, 101, 199, 200, 9_999, 10_000, 10_001, 10_100, 110_000])
 def test_numbers_go_on_past_every_level(taken: int) -> None:
     names = numbered(cams(*range(1, taken)))
     assert names.first_free("cam", 1) == f"cam-{taken}"
@@ -110,13 +110,13 @@ def test_numbers_go_on_past_every_level(taken: int) -> None:
     assert names.first_free("cam", 0) == f"cam-{taken}"
 
 
-@pytest.mark.parametrize("free", [0, 1, 63, 64, 4_031, 4_095, 4_096, 8_191, 8_999])
+@pytest.mark.parametrize("free", [0, 1, 99, 100, 9_899, 9_999, 10_000, 19_999, 20_999])
 def test_a_single_gap_is_found_wherever_it_is(free: int) -> None:
-    names = numbered(cams(*range(9_000)))
+    names = numbered(cams(*range(21_000)))
     names.discard(f"cam-{free}")
 
     assert names.first_free("cam", 0) == f"cam-{free}"
-    assert names.first_free("cam", 1) == ("cam-9000" if free == 0 else f"cam-{free}")
+    assert names.first_free("cam", 1) == ("cam-21000" if free == 0 else f"cam-{free}")
 
 
 @pytest.mark.parametrize("name", ["cam-007", "cam-01", "cam-٣", "cam-+1", "cam- 1", "cam-1_0"])
@@ -128,31 +128,34 @@ def test_a_name_that_is_not_made_here_blocks_no_number(name: str) -> None:
 
 
 def test_discarding_what_is_not_there_frees_nothing_else() -> None:
-    names = numbered(cams(*range(64)))
-    names.discard("cam-64")
-    names.discard("cam-99")
+    names = numbered(cams(*range(100)))
+    names.discard("cam-100")
+    names.discard("cam-199")
     names.discard("arm-0")
     names.discard("cam")
 
-    assert names.first_free("cam", 0) == "cam-64"
+    assert names.first_free("cam", 0) == "cam-100"
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("cam-7", ("cam", 7)),
-        ("cam-0", ("cam", 0)),
-        ("cam-10", ("cam", 10)),
-        ("cam--1", ("cam-", 1)),
-        ("cam-1-2", ("cam-1", 2)),
-        ("-3", ("", 3)),
-        ("--3", ("-", 3)),
-        ("kamera-ö-2", ("kamera-ö", 2)),
-        ("cam-999999999", ("cam", 999_999_999)),
+        ("cam-7", ("cam-", 7)),
+        ("cam-0", ("cam-", 0)),
+        ("cam-10", ("cam-", 10)),
+        ("cam-100", ("cam-1", 0)),
+        ("cam-1234", ("cam-12", 34)),
+        ("cam--1", ("cam--", 1)),
+        ("cam-1-2", ("cam-1-", 2)),
+        ("-3", ("-", 3)),
+        ("--3", ("--", 3)),
+        ("kamera-ö-2", ("kamera-ö-", 2)),
+        ("cam-999999999", ("cam-9999999", 99)),
     ],
 )
 def test_a_numbered_name_is_split(name: str, expected: tuple[str, int]) -> None:
-    assert split_number(name) == expected
+    place, number = expected
+    assert split_number(name) == (place, 1 << number)
 
 
 @pytest.mark.parametrize(
@@ -174,7 +177,7 @@ def test_a_numbered_name_is_split(name: str, expected: tuple[str, int]) -> None:
     ],
 )
 def test_a_name_that_could_not_have_been_made_here_has_no_number(name: str) -> None:
-    assert split_number(name) == (name, -1)
+    assert split_number(name) == (name, 0)
 
 
 # --- against a plain set ------------------------------------------------------------------------
@@ -186,11 +189,11 @@ def check(names: NumberedNames, taken: set[str]) -> None:
             assert names.first_free(base, start) == smallest_free(taken, base, start)
 
 
-SMALL_NUMBERS = st.one_of(st.integers(0, 3), st.integers(60, 68), st.integers(125, 200))
+SMALL_NUMBERS = st.one_of(st.integers(0, 3), st.integers(97, 103), st.integers(195, 230))
 NAMES = st.one_of(
     st.builds("{}-{}".format, st.sampled_from(BASES), SMALL_NUMBERS),
     st.sampled_from(ODD_NAMES),
-    st.text("ab-01٣", max_size=4),
+    st.text("ab-01/٣", max_size=4),
 )
 CHANGES = st.lists(
     st.one_of(
@@ -223,16 +226,16 @@ def test_names_agree_with_a_plain_set(changes: list[tuple[str, str]]) -> None:
         check(names, taken)
 
 
-FULL = 4_300
+FULL = 10_300
 NUMBERS_UP_TO_FULL = st.one_of(
-    st.integers(0, FULL - 1), st.sampled_from([0, 1, 63, 64, 4_031, 4_032, 4_095, 4_096])
+    st.integers(0, FULL - 1), st.sampled_from([0, 1, 99, 100, 9_899, 9_900, 9_999, 10_000])
 )
 
 
 @pytest.mark.no_cover
 @given(st.lists(NUMBERS_UP_TO_FULL, unique=True, max_size=12), st.randoms(use_true_random=False))
 @example([0], Random(0))
-@example([4_095, 0, 64], Random(0))
+@example([9_999, 0, 100], Random(0))
 @settings(max_examples=30, deadline=None)
 def test_gaps_in_thousands_are_filled_from_the_smallest(gaps: list[int], random: Random) -> None:
     names, taken = numbered(cams(*range(FULL))), set(cams(*range(FULL)))
@@ -257,15 +260,15 @@ def test_nothing_remains_when_all_are_discarded(chosen: list[str], random: Rando
     for name in chosen:
         names.discard(name)
 
-    assert not names._bitmaps
+    assert len(names._bitmaps) == 0
 
 
 @pytest.mark.parametrize("order", ["up", "down", "any"])
 def test_nothing_remains_when_thousands_are_discarded(order: str) -> None:
-    names = numbered(cams(*range(5_000)))
-    assert names._bitmaps
+    names = numbered(cams(*range(10_500)))
+    assert len(names._bitmaps) > 0
 
-    leaving = cams(*range(5_000))
+    leaving = cams(*range(10_500))
     if order == "down":
         leaving.reverse()
     elif order == "any":
@@ -273,20 +276,20 @@ def test_nothing_remains_when_thousands_are_discarded(order: str) -> None:
     for name in leaving:
         names.discard(name)
 
-    assert not names._bitmaps
+    assert len(names._bitmaps) == 0
     assert names.first_free("cam", 0) == "cam-0"
 
 
 # --- what it costs ------------------------------------------------------------------------------
 
 
-class CountingDict(dict[tuple[str, int, int], int]):
-    """A dict that counts how often it is looked into."""
+class CountingDict(dict[str, int]):
+    """A dict that counts how often one of them is looked into."""
 
     looks = 0
 
-    def get(self, key: tuple[str, int, int], default: int = 0) -> int:  # type: ignore[override]
-        self.looks += 1
+    def get(self, key: str, default: int = 0) -> int:  # type: ignore[override]
+        CountingDict.looks += 1
         return super().get(key, default)
 
 
@@ -294,12 +297,13 @@ class CountingDict(dict[tuple[str, int, int], int]):
 @pytest.mark.parametrize("taken", [10, 100, 1_000, 10_000])
 def test_a_free_number_is_found_in_as_many_steps_as_it_has_digits(taken: int) -> None:
     names = numbered(cams(*range(taken)))
-    names._bitmaps = looks = CountingDict(names._bitmaps)
+    names._bitmaps._dicts = list(map(CountingDict, names._bitmaps._dicts))
+    CountingDict.looks = 0
 
     assert names.first_free("cam", 0) == f"cam-{taken}"
-    assert 1 <= looks.looks <= 5
+    assert 1 <= CountingDict.looks <= 5
 
-    looks.looks = 0
+    CountingDict.looks = 0
     names.add(f"cam-{taken}")
     names.discard(f"cam-{taken}")
-    assert 2 <= looks.looks <= 8
+    assert 2 <= CountingDict.looks <= 8

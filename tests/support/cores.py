@@ -92,7 +92,7 @@ def greeting(core: RegistryCore, now: float = 0.0) -> Tick:
 
 def lease_deadlines(core: RegistryCore) -> dict[str, float]:
     """When each lease ends, by uuid."""
-    holders = core._registrations.by_uuid.values()
+    holders = list(core._registrations.by_uuid.values())
     assert len(core._leases) == len(holders)
     assert all(holder.entry is not None for holder in holders)
     return {holder.uuid: holder.deadline for holder in holders}
@@ -111,9 +111,9 @@ def whole_state(core: RegistryCore) -> dict[str, object]:
         "names": {name: registration.uuid for name, registration in held.by_name.items()},
         "addresses": {addr: registration.uuid for addr, registration in held.by_addr.items()},
         "peers": {peer: set(registrations) for peer, registrations in held.by_peer.items()},
-        "pages": [holder.uuid for holder in held._in_order],
+        "pages": [holder.uuid for holder in held._in_order.values],
         "types": ({type_: n for type_, n in held.types.own.items() if n}, held.types.others),
-        "numbers": dict(held._numbered._bitmaps),
+        "numbers": dict(held._numbered._bitmaps.items()),
         "leases": lease_deadlines(core),
         "history": list(core._ledger.history._ring),
     }
