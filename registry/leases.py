@@ -4,8 +4,8 @@ A heap with lazy deletion, an idea taken from python-zeroconf's record expiry. A
 the most frequent operation, only writes the new deadline down: the lease's entry in the heap
 stays where it is, too early, and is put right when it comes up. What no longer counts stays in
 the heap until it comes up, too; where leases are cancelled long before their time, that would
-grow without bound, so a heap that is mostly stale is moved, a few entries with each call, into
-a new one. No call costs more than O(log n).
+grow without bound, so a heap that is mostly stale is moved, a few entries with each change, into
+a new one. No change costs more than O(log n).
 
 A lease is an object that its holder keeps, so that a renewal looks nothing up.
 """
@@ -16,7 +16,7 @@ from typing import Final, Generic, TypeVar
 
 from .entries import Entry
 
-_MOVED_PER_CALL: Final = 4
+_MOVED_PER_CHANGE: Final = 4
 _STALE_TOLERATED: Final = 64
 
 
@@ -70,7 +70,7 @@ class Leases(Generic[L]):
         lease.entry = None
         lease.deadline = -math.inf  # which may have been the entry, and a circle
         self._number -= 1
-        self._tidy()
+        self._tidy(1)
 
     def next_deadline(self) -> float | None:
         """The earliest time at which `expired` may find something; None if it never will.
@@ -108,8 +108,11 @@ class Leases(Generic[L]):
                 break
             if self._first_ended(heap):
                 lease = heappop(heap).lease
-                self.cancel(lease)
+                lease.entry = None
+                lease.deadline = -math.inf
                 ended.append(lease)
+        self._number -= len(ended)
+        self._tidy(len(ended))
         return ended
 
     def _due_heap(self, now: float) -> list[Entry]:
@@ -136,20 +139,21 @@ class Leases(Generic[L]):
         lease.deadline = lease.entry = entry = Entry(lease.deadline)
         entry.lease = lease
         heappush(self._heap, entry)
-        self._tidy()
+        self._tidy(1)
 
     def _next_heap(self) -> list[Entry]:
         if self._old and (not self._heap or self._old[0] < self._heap[0]):
             return self._old
         return self._heap
 
-    def _tidy(self) -> None:
+    def _tidy(self, changes: int) -> None:
+        """Keep what is stale within bounds, after so many leases were granted, moved or ended."""
         if not self._old:
             if len(self._heap) <= 2 * self._number + _STALE_TOLERATED:
                 return
             self._old, self._heap = self._heap, []
         # A heap without its last element is still a heap.
-        for _ in range(min(_MOVED_PER_CALL, len(self._old))):
+        for _ in range(min(_MOVED_PER_CHANGE * changes, len(self._old))):
             entry = self._old.pop()
             if entry.lease.entry is entry:
                 heappush(self._heap, entry)
