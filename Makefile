@@ -43,7 +43,8 @@ compiled:
 
 compiled-tests: $(VENV)/installed
 	$(BIN)/pytest --numprocesses 3 --dist worksteal tests/promises tests/registry/test_core*.py \
-		tests/registry/test_l*.py tests/registry/test_n*.py tests/registry/test_ser*.py
+		tests/registry/test_l*.py tests/registry/test_n*.py tests/registry/test_o*.py \
+		tests/registry/test_ser*.py tests/registry/test_sh*.py
 
 test: $(VENV)/installed
 ifdef COMPILED

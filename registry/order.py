@@ -14,18 +14,21 @@ from typing import Final, Generic, TypeVar
 T = TypeVar("T")
 
 BLOCK: Final = 512
-"""Values in a block, at the most."""
-
-_SMALL: Final = BLOCK // 4
+"""Values in a block, at the most. One with less than a quarter of that is small."""
 
 
 class InOrder(Generic[T]):
     """Values by number. Each number is 1 or more, and has one value.
 
     One thread at a time may use it; `values` may be called from any.
+
+    Args:
+        block: Values in a block, at the most.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, block: int = BLOCK) -> None:
+        self._block = block
+        self._small = block // 4
         # Of each block: no number in it is lower, nor as high as the next one's; its numbers, which
         # lie close together in memory, as bisection looks at many; and its values. There is always
         # one block, and no other is empty.
@@ -49,7 +52,7 @@ class InOrder(Generic[T]):
         self._length += 1
         if number > self._highest:  # as nearly always
             self._highest = number
-            if len(self._values[-1]) >= BLOCK:
+            if len(self._values[-1]) >= self._block:
                 self._insert_block(len(self._starts), array("q"), [], number)
             self._numbers[-1].append(number)
             self._values[-1].append(value)
@@ -59,8 +62,8 @@ class InOrder(Generic[T]):
         index = bisect_left(numbers, number)
         numbers.insert(index, number)
         values.insert(index, value)
-        if len(values) > BLOCK:
-            half = BLOCK // 2
+        if len(values) > self._block:
+            half = self._block // 2
             self._insert_block(at + 1, numbers[half:], values[half:], numbers[half])
             del numbers[half:], values[half:]
 
@@ -77,7 +80,7 @@ class InOrder(Generic[T]):
             raise KeyError(number)
         del numbers[index], self._values[at][index]
         self._length -= 1
-        if len(numbers) < _SMALL:
+        if len(numbers) < self._small:
             self._join(at - 1)
             self._join(at)
 
@@ -104,7 +107,7 @@ class InOrder(Generic[T]):
         if not 0 <= at < len(self._starts) - 1:
             return
         numbers, values = self._numbers[at], self._values[at]
-        if len(values) + len(self._values[at + 1]) <= BLOCK:
+        if len(values) + len(self._values[at + 1]) <= self._block:
             numbers += self._numbers[at + 1]
             values += self._values[at + 1]
             del self._starts[at + 1], self._numbers[at + 1], self._values[at + 1]

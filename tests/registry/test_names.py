@@ -236,7 +236,7 @@ NUMBERS_UP_TO_FULL = st.one_of(
 @given(st.lists(NUMBERS_UP_TO_FULL, unique=True, max_size=12), st.randoms(use_true_random=False))
 @example([0], Random(0))
 @example([9_999, 0, 100], Random(0))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_gaps_in_thousands_are_filled_from_the_smallest(gaps: list[int], random: Random) -> None:
     names, taken = numbered(cams(*range(FULL))), set(cams(*range(FULL)))
     for gap in gaps:

@@ -7,7 +7,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from devicewatch.registry import order
 from devicewatch.registry.order import BLOCK, InOrder
 
 
@@ -77,16 +76,10 @@ class OrderBesideADict(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self._monkeypatch = pytest.MonkeyPatch()
-        self._monkeypatch.setattr(order, "BLOCK", 8)
-        self._monkeypatch.setattr(order, "_SMALL", 2)
-        self._values = InOrder[str]()
+        self._values = InOrder[str](block=8)
         self._dict: dict[int, str] = {}
         self._removed: list[int] = []
         self._seq = 0
-
-    def teardown(self) -> None:
-        self._monkeypatch.undo()
 
     def _put(self, number: int) -> None:
         self._dict[number] = f"{number} at {self._seq}"
