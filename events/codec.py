@@ -50,6 +50,13 @@ _TOPICS: Final[dict[type, bytes]] = {
 _TopicName: TypeAlias = Literal["added", "removed", "tick", "bye"]
 
 
+class _Request(Struct, gc=False):
+    """Any request, to be written."""
+
+    event: str
+    payload: object
+
+
 @attrs.frozen
 class _Envelope:
     event: str
@@ -80,24 +87,31 @@ class _EventsPayload(Struct):
     events: list[_Body]
 
 
-_envelopes: Final = Decoder(_Envelope)
-_whole_requests: Final[Decoder[Any]] = Decoder(
-    reduce(  # an envelope for each, so that it is read together with what is in it
-        or_,
-        (
-            defstruct(record.__name__, [("payload", record)], tag_field="event", tag=name.value)
-            for record, name in _REQUESTS.items()
-        ),
+def _whole(payloads: Mapping[str, type]) -> Decoder[Any]:
+    """Reads an envelope together with what is in it: one that may hold any of these, by name."""
+    envelopes = (
+        defstruct(payload.__name__, [("payload", payload)], tag_field="event", tag=name)
+        for name, payload in payloads.items()
     )
-)
-_bodies: Final = Decoder(_Body)
-_requests: Final[dict[str, Decoder[Any]]] = {
-    name: Decoder(record) for record, name in _REQUESTS.items()
-}
-_replies: Final[dict[str, Decoder[Any]]] = {
-    name: Decoder(_EventsPayload if record is messages.EventsReply else record)
+    return Decoder(reduce(or_, envelopes))
+
+
+_NAMES: Final = {record: name.value for record, name in _REQUESTS.items()}
+_REQUESTED: Final = {name: record for record, name in _NAMES.items()}
+_REPLIED: Final = {
+    name: _EventsPayload if record is messages.EventsReply else record
     for record, name in _REPLIES.items()
 }
+_envelopes: Final = Decoder(_Envelope)
+_bodies: Final = Decoder(_Body)
+_requests: Final[dict[str, Decoder[Any]]] = {
+    name: Decoder(record) for name, record in _REQUESTED.items()
+}
+_replies: Final[dict[str, Decoder[Any]]] = {
+    name: Decoder(payload) for name, payload in _REPLIED.items()
+}
+_whole_requests: Final = _whole(_REQUESTED)
+_whole_replies: Final = _whole(_REPLIED)
 _encode: Final = Encoder().encode
 
 
@@ -116,20 +130,21 @@ def encode_request(request: messages.Request) -> bytes:
         MessageError: It holds what JSON cannot, NaN or an object of another type; or, to register,
             characters that do not print, which no registry takes.
     """
-    name = _REQUESTS[type(request)]
-    if isinstance(request, messages.Register):
+    name = _NAMES[type(request)]
+    if isinstance(request, messages.Register) and not _surely_prints(request):
         _check_text(request)
     try:
         if isinstance(request, messages.Register):
-            _check_finite({"alive_timeout": request.alive_timeout} | dict(request.metadata or {}))
-        return _encode({"event": name, "payload": request})
+            _check_finite(request)
+        return _encode(_Request(name, request))
     except (TypeError, ValueError, OverflowError) as error:
         why = f"{name} cannot be written as JSON: {error}"
         raise MessageError(ErrorCode.INVALID, why, name) from None
 
 
-def _check_finite(values: Mapping[str, records.MetadataValue]) -> None:
-    for key, value in values.items():
+def _check_finite(request: messages.Register) -> None:
+    numbers = {"alive_timeout": request.alive_timeout}
+    for key, value in (numbers | dict(request.metadata) if request.metadata else numbers).items():
         if isinstance(value, float) and not math.isfinite(value):  # it would be written as null
             raise ValueError(f"{key!r} is {value}")
 
@@ -181,9 +196,17 @@ def _prints(request: messages.Register) -> bool:
         return False
     if request.metadata:
         for key, value in request.metadata.items():
-            if not key.isprintable() or (type(value) is str and not value.isprintable()):
+            if not key.isprintable() or (isinstance(value, str) and not value.isprintable()):
                 return False
     return True
+
+
+def _surely_prints(request: messages.Register) -> bool:
+    """Whether all its text does, where its fields may be of any type."""
+    try:
+        return _prints(request)
+    except AttributeError:
+        return False
 
 
 def _check_text(request: messages.Register) -> None:
@@ -232,6 +255,19 @@ def decode_reply(frames: Sequence[bytes]) -> messages.Reply:
     Raises:
         MessageError: It is none.
     """
+    try:
+        (frame,) = frames
+        reply = _whole_replies.decode(str(frame, "utf-8")).payload
+    except (ValueError, RecursionError):  # of msgspec's and of UTF-8's errors, too
+        reply = _reply_in_steps(frames)
+    if type(reply) is _EventsPayload:
+        events = tuple(_event(body) for body in reply.events)
+        return messages.EventsReply(reply.epoch, reply.seq, events)
+    return reply  # type: ignore[no-any-return]  # the table's values are the other replies
+
+
+def _reply_in_steps(frames: Sequence[bytes]) -> object:
+    """First the envelope, then the reply: tells what is wrong, and which reply it was."""
     envelope = _open(frames)
     decoder = _replies.get(envelope.event)
     if decoder is None:
@@ -240,11 +276,7 @@ def decode_reply(frames: Sequence[bytes]) -> messages.Reply:
             f"there is no reply named '{printable(envelope.event, 100)}'",
             envelope.event,
         )
-    reply = _decode(decoder, envelope.payload, ErrorCode.INVALID, envelope.event)
-    if type(reply) is _EventsPayload:
-        events = tuple(_event(body) for body in reply.events)
-        return messages.EventsReply(reply.epoch, reply.seq, events)
-    return reply  # type: ignore[no-any-return]  # the table's values are the other replies
+    return _decode(decoder, envelope.payload, ErrorCode.INVALID, envelope.event)
 
 
 # --- the event stream ----------------------------------------------------------------------
