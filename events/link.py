@@ -20,6 +20,7 @@ from .sockets import (
     has_message,
     new_socket,
     open_socket,
+    plain_send,
     receive_frames,
 )
 
@@ -37,12 +38,12 @@ _GREETINGS: Final = {b"NULL": Outcome.AGREED, b"CURVE": Outcome.MISMATCH}
 _LONGEST_PART: Final = 64
 """Bytes; whatever is longer is no greeting."""
 
-_WATCHED: Final = (
-    zmq.EVENT_HANDSHAKE_SUCCEEDED
-    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
+_FAILED: Final = (
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH
     | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
     | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 )
+_WATCHED: Final = zmq.EVENT_HANDSHAKE_SUCCEEDED | _FAILED
 
 
 class Link:
@@ -68,6 +69,7 @@ class Link:
         self._handshake = Handshake(url, key)
         self._knock: _Knock | None = None
         self._monitor: Socket | None = None
+        self._files: list[int] | None = None
         self.socket = new_socket(context, kind, key)
         try:
             if not url.startswith("inproc:"):  # where there is no handshake
@@ -82,6 +84,16 @@ class Link:
         """Where something may arrive that `refusal` has to look at."""
         knock = [] if self._knock is None else [self._knock.socket]
         return knock if self._monitor is None else [self._monitor, *knock]
+
+    @property
+    def files(self) -> list[int]:
+        """The file descriptors of the socket and of `monitors`, to wait for (see `has_message`).
+
+        It is the same list for as long as nothing changes about it.
+        """
+        if self._files is None:
+            self._files = [int(socket.get(zmq.FD)) for socket in (self.socket, *self.monitors)]
+        return self._files
 
     def refusal(self) -> AuthenticationError | None:
         """Whether it is not let in, as far as that has shown. It is of no use then: close it."""
@@ -100,6 +112,7 @@ class Link:
             self._hush()
         elif self._knock is None and not self.socket.closed:
             self._knock = self._new_knock()
+            self._files = None
         return handshake.refusal
 
     def _new_knock(self) -> "_Knock | None":
@@ -126,7 +139,7 @@ class Link:
                 if not self.socket.closed:
                     self.socket.disable_monitor()
             self._monitor.close(linger=0)
-            self._monitor = None
+            self._monitor = self._files = None
 
     def __del__(self) -> None:
         if hasattr(self, "socket"):  # else the constructor failed
@@ -135,7 +148,7 @@ class Link:
     def _hush(self) -> None:
         if self._knock is not None:
             self._knock.socket.close(linger=0)
-            self._knock = None
+            self._knock = self._files = None
 
     def _outcomes(self) -> list[Outcome]:
         outcomes: list[Outcome] = []
@@ -163,6 +176,7 @@ class _Knock:
         self._greeting = b""
         try:
             connect(self.socket, url)
+            has_message(self.socket)  # or its descriptor would not tell of the first
         except BaseException:
             self.socket.close(linger=0)
             raise
@@ -208,6 +222,7 @@ class RequestSocket:
         self._key = key
         self._link: Link | None = None
         self._waiting = False
+        self._sent = False
 
     @property
     def waiting(self) -> Socket | None:
@@ -228,6 +243,15 @@ class RequestSocket:
         """Where something may arrive that `refusal` has to look at."""
         return [] if self._link is None else self._link.monitors
 
+    @property
+    def files(self) -> list[int]:
+        """The file descriptors of `open` and of `monitors`, to wait for.
+
+        It is the same list for as long as nothing changes about it. One may wait for them after
+        `send`, as no reply can be there before, or once `receive` and `refusal` gave nothing.
+        """
+        return [] if self._link is None else self._link.files
+
     def send(self, request: bytes) -> None:
         """Send a request, forgetting an earlier one that is still unanswered. Never blocks.
 
@@ -240,17 +264,21 @@ class RequestSocket:
             self._link = Link(self._context, zmq.REQ, self._url, self._key)
         self._waiting = True
         try:
-            self._link.socket.send(request, zmq.NOBLOCK)
+            plain_send(self._link.socket)(request, zmq.NOBLOCK)
+            self._sent = True
         except zmq.Again:  # the other end of an inproc connection is gone: it will not answer
-            return
+            self._sent = False
 
     def receive(self) -> list[bytes] | None:
         """The frames of the reply; None if it is not there yet."""
-        if self._link is None or not self._waiting or not has_message(self._link.socket):
+        if self._link is None or not self._waiting:
+            return None
+        if not self._sent:
+            has_message(self._link.socket)  # it has to take notice of what becomes of its peers
             return None
         try:
             frames = receive_frames(self._link.socket)
-        except zmq.Again:  # it was no reply
+        except zmq.Again:
             return None
         self._waiting = False
         return frames
@@ -288,6 +316,7 @@ def open_monitor(context: Context, socket: Socket, events: int) -> Socket:
     try:
         socket.monitor(address, events)
         monitor.connect(address)
+        has_message(monitor)  # or its descriptor would not tell of the first
     except BaseException:
         monitor.close(linger=0)
         raise

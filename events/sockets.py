@@ -28,7 +28,11 @@ HEARTBEAT_TIMEOUT: Final = 6_000
 """Milliseconds after which a connection that says nothing is given up by both ends, and sought
 anew by this one: TCP by itself would keep it for hours when a cable is pulled (half-open)."""
 
-_READABLE: Final = int(zmq.POLLIN)  # arithmetic of enums takes as long as asking
+# Enums are slow, to calculate with and to hand over: as slow as what they are handed over to.
+_READABLE: Final = int(zmq.POLLIN)
+_EVENTS: Final = int(zmq.EVENTS)
+_NOBLOCK: Final = int(zmq.NOBLOCK)
+_RCVMORE: Final = int(zmq.RCVMORE)
 
 HANDSHAKE_TIMEOUT: Final = 6_000
 """Milliseconds in which both ends of a new connection have to introduce themselves."""
@@ -134,7 +138,7 @@ def has_message(socket: Socket) -> bool:
     Raises:
         ContextTerminated: It is.
     """
-    return bool(int(socket.get(zmq.EVENTS)) & _READABLE)
+    return bool(int(socket.get(_EVENTS)) & _READABLE)
 
 
 def receive_frames(socket: Socket) -> list[bytes]:
@@ -147,8 +151,8 @@ def receive_frames(socket: Socket) -> list[bytes]:
         Again: None waits.
         ContextTerminated: The socket's context is terminated.
     """
-    frames = [socket.recv(zmq.NOBLOCK)]
-    while socket.get(zmq.RCVMORE):
+    frames = [socket.recv(_NOBLOCK)]
+    while socket.get(_RCVMORE):
         frames.append(socket.recv())  # it is there, or the first would not be
     return frames
 

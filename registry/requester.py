@@ -21,7 +21,7 @@ from ..events.messages import (
 )
 from ..events.protocol import MAX_PAGE
 from ..events.records import Device
-from ..events.sockets import Bell, Context, check_address, poll_timeout
+from ..events.sockets import Bell, Context, Files, check_address
 from .refusal import refusal
 
 T = TypeVar("T")
@@ -57,6 +57,8 @@ class Requester:
         self.url = url
         self._socket = RequestSocket(context or zmq.Context.instance(), url, key)
         self._bell = bell
+        self._waited_for: list[int] = []
+        self._poller = Files([])
 
     def ask(self, request: Request, timeout: float = REPLY_TIMEOUT) -> Reply:
         """Send a request and wait for its reply. A request without a reply is given up on.
@@ -72,7 +74,7 @@ class Requester:
             MessageError: The reply is none: something else answers at this address.
         """
         self._socket.send(encode_request(request))
-        return self.late_reply(timeout)
+        return self._reply(self._wait(timeout), timeout)
 
     @property
     def waiting(self) -> bool:
@@ -88,16 +90,8 @@ class Requester:
         Raises:
             DevicewatchError: As `ask` does.
         """
-        frames = self._wait(time.monotonic() + timeout)
-        if frames is None:
-            raise RegistryUnreachable(
-                f"no registry answered at {self.url} within {timeout:g} s. Is it running there, "
-                "and is its port open?"
-            )
-        reply = decode_reply(frames)
-        if isinstance(reply, ErrorReply | Unsupported):
-            raise refusal(reply, self.url)
-        return reply
+        frames = self._look()
+        return self._reply(self._wait(timeout) if frames is None else frames, timeout)
 
     def close(self) -> None:
         """Close the socket at once."""
@@ -109,22 +103,42 @@ class Requester:
     def __exit__(self, *_error: object) -> None:
         self.close()
 
-    def _wait(self, deadline: float) -> list[bytes] | None:
-        while (left := deadline - time.monotonic()) > 0:
-            poller = zmq.Poller()
-            for source in (self._socket.waiting, *self._socket.monitors):
-                poller.register(source, zmq.POLLIN)
-            if self._bell is not None:
-                poller.register(self._bell.fileno(), zmq.POLLIN)
-            rung = dict(poller.poll(poll_timeout(left)))
-            frames = self._socket.receive()
-            if frames is not None:
+    def _reply(self, frames: list[bytes] | None, timeout: float) -> Reply:
+        if frames is None:
+            raise RegistryUnreachable(
+                f"no registry answered at {self.url} within {timeout:g} s. Is it running there, "
+                "and is its port open?"
+            )
+        reply = decode_reply(frames)
+        if type(reply) is ErrorReply or type(reply) is Unsupported:
+            raise refusal(reply, self.url)
+        return reply
+
+    def _wait(self, seconds: float) -> list[bytes] | None:
+        """Wait for the reply, or the bell. To be called after `send`, or when `_look` saw none."""
+        deadline = time.monotonic() + seconds
+        while seconds > 0:
+            rung = self._files().wait(seconds)
+            if (frames := self._look()) is not None:
                 return frames
-            if (refusal := self._socket.refusal()) is not None:
-                raise refusal
             if self._bell is not None and self._bell.fileno() in rung:
                 return None
+            seconds = deadline - time.monotonic()
         return None
+
+    def _look(self) -> list[bytes] | None:
+        frames = self._socket.receive()
+        if frames is None and (refusal := self._socket.refusal()) is not None:
+            raise refusal
+        return frames
+
+    def _files(self) -> Files:
+        """What there is to wait for. Made anew only when it changes: most often it does not."""
+        files = self._socket.files
+        if files is not self._waited_for:
+            bell = [] if self._bell is None else [self._bell.fileno()]
+            self._waited_for, self._poller = files, Files([*files, *bell])
+        return self._poller
 
 
 def query_info(
