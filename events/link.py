@@ -43,7 +43,7 @@ _FAILED: Final = (
     | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
     | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 )
-_WATCHED: Final = zmq.EVENT_HANDSHAKE_SUCCEEDED | _FAILED
+_AGREED: Final = zmq.EVENT_HANDSHAKE_SUCCEEDED
 
 
 class Link:
@@ -73,7 +73,11 @@ class Link:
         self.socket = new_socket(context, kind, key)
         try:
             if not url.startswith("inproc:"):  # where there is no handshake
-                self._monitor = open_monitor(context, self.socket, _WATCHED)
+                # Of what comes to nothing, at least: that the others are agreed shows in the reply,
+                # which is one thing less to wake up for.
+                proves_itself = kind == zmq.REQ and key is None
+                watched = _FAILED if proves_itself else _FAILED | _AGREED
+                self._monitor = open_monitor(context, self.socket, watched)
             connect(self.socket, url)
         except BaseException:
             self.close()
@@ -102,10 +106,8 @@ class Link:
             return handshake.refusal
         for outcome in self._outcomes():
             handshake.saw(outcome)
-            if outcome is Outcome.AGREED and self._key is None:
-                # What may become of the connection later, the next one will tell; and a program may
-                # have many, each of which costs two sockets for as long as it is watched.
-                self._close_monitor()
+            if outcome is Outcome.AGREED:
+                self.agreed()
         if self._knock is not None and (greeting := self._knock.outcome()) is not None:
             handshake.saw_knock(greeting)
         if not handshake.in_doubt:
@@ -114,6 +116,14 @@ class Link:
             self._knock = self._new_knock()
             self._files = None
         return handshake.refusal
+
+    def agreed(self) -> None:
+        """The handshake was a success: that is known, or something has been received."""
+        if self._key is None:
+            # What may become of the connection later, the next one will tell; and a program may
+            # have many, each of which costs two sockets for as long as it is watched.
+            self._hush()
+            self._close_monitor()
 
     def _new_knock(self) -> "_Knock | None":
         if not self._url.startswith("tcp:"):
@@ -223,6 +233,7 @@ class RequestSocket:
         self._link: Link | None = None
         self._waiting = False
         self._sent = False
+        self._answered = False
 
     @property
     def waiting(self) -> Socket | None:
@@ -262,6 +273,7 @@ class RequestSocket:
             self.close()
         if self._link is None:
             self._link = Link(self._context, zmq.REQ, self._url, self._key)
+            self._answered = False
         self._waiting = True
         try:
             plain_send(self._link.socket)(request, zmq.NOBLOCK)
@@ -281,6 +293,9 @@ class RequestSocket:
         except zmq.Again:
             return None
         self._waiting = False
+        if not self._answered:
+            self._answered = True
+            self._link.agreed()
         return frames
 
     def refusal(self) -> AuthenticationError | None:

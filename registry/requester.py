@@ -57,7 +57,7 @@ class Requester:
         self.url = url
         self._socket = RequestSocket(context or zmq.Context.instance(), url, key)
         self._bell = bell
-        self._waited_for: list[int] = []
+        self._files: list[int] = []
         self._poller = Files([])
 
     def ask(self, request: Request, timeout: float = REPLY_TIMEOUT) -> Reply:
@@ -74,7 +74,7 @@ class Requester:
             MessageError: The reply is none: something else answers at this address.
         """
         self._socket.send(encode_request(request))
-        return self._reply(self._wait(timeout), timeout)
+        return self._wait(timeout)
 
     @property
     def waiting(self) -> bool:
@@ -90,8 +90,11 @@ class Requester:
         Raises:
             DevicewatchError: As `ask` does.
         """
-        frames = self._look()
-        return self._reply(self._wait(timeout) if frames is None else frames, timeout)
+        if (frames := self._socket.receive()) is not None:
+            return self._read(frames)
+        if (refusal := self._socket.refusal()) is not None:
+            raise refusal
+        return self._wait(timeout)
 
     def close(self) -> None:
         """Close the socket at once."""
@@ -103,42 +106,33 @@ class Requester:
     def __exit__(self, *_error: object) -> None:
         self.close()
 
-    def _reply(self, frames: list[bytes] | None, timeout: float) -> Reply:
-        if frames is None:
-            raise RegistryUnreachable(
-                f"no registry answered at {self.url} within {timeout:g} s. Is it running there, "
-                "and is its port open?"
-            )
+    def _wait(self, timeout: float) -> Reply:
+        """Wait for the reply. To be called after `send`, or when nothing was there."""
+        socket, bell = self._socket, self._bell
+        deadline = time.monotonic() + timeout
+        left = timeout
+        while left > 0:
+            if (files := socket.files) is not self._files:  # most often it is the same
+                self._files = files
+                self._poller = Files(files if bell is None else [*files, bell.fileno()])
+            readable = self._poller.wait(left)
+            if (frames := socket.receive()) is not None:
+                return self._read(frames)
+            if (refusal := socket.refusal()) is not None:
+                raise refusal
+            if bell is not None and bell.fileno() in readable:
+                break
+            left = deadline - time.monotonic()
+        raise RegistryUnreachable(
+            f"no registry answered at {self.url} within {timeout:g} s. Is it running there, "
+            "and is its port open?"
+        )
+
+    def _read(self, frames: list[bytes]) -> Reply:
         reply = decode_reply(frames)
         if type(reply) is ErrorReply or type(reply) is Unsupported:
             raise refusal(reply, self.url)
         return reply
-
-    def _wait(self, seconds: float) -> list[bytes] | None:
-        """Wait for the reply, or the bell. To be called after `send`, or when `_look` saw none."""
-        deadline = time.monotonic() + seconds
-        while seconds > 0:
-            rung = self._files().wait(seconds)
-            if (frames := self._look()) is not None:
-                return frames
-            if self._bell is not None and self._bell.fileno() in rung:
-                return None
-            seconds = deadline - time.monotonic()
-        return None
-
-    def _look(self) -> list[bytes] | None:
-        frames = self._socket.receive()
-        if frames is None and (refusal := self._socket.refusal()) is not None:
-            raise refusal
-        return frames
-
-    def _files(self) -> Files:
-        """What there is to wait for. Made anew only when it changes: most often it does not."""
-        files = self._socket.files
-        if files is not self._waited_for:
-            bell = [] if self._bell is None else [self._bell.fileno()]
-            self._waited_for, self._poller = files, Files([*files, *bell])
-        return self._poller
 
 
 def query_info(
