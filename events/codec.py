@@ -249,12 +249,22 @@ def _ack(req_event: str, success: bool) -> bytes:
     return _encode(_Reply(ReplyName.ACK.value, ack))
 
 
+_ACKS: Final = {
+    _ack(name, success): messages.Ack(name, success)
+    for name in (RequestName.UNREGISTER.value, RequestName.CHECK_ALIVE.value)
+    for success in (True, False)
+}
+"""What devices are answered all the time; other registries may write it in other ways."""
+
+
 def decode_reply(frames: Sequence[bytes]) -> messages.Reply:
     """Read a reply.
 
     Raises:
         MessageError: It is none.
     """
+    if len(frames) == 1 and (ack := _ACKS.get(frames[0])) is not None:
+        return ack
     try:
         (frame,) = frames
         reply = _whole_replies.decode(str(frame, "utf-8")).payload

@@ -180,7 +180,9 @@ def poll_timeout(seconds: float) -> int:
     A day at the most, which is too early for some deadlines and longer than ZeroMQ's limit for
     none.
     """
-    return max(0, math.ceil(min(seconds, 86_400) * 1000))
+    if 0 < seconds < 86_400:
+        return math.ceil(seconds * 1000)
+    return 0 if seconds < 1 else 86_400_000
 
 
 class Bell:
