@@ -4,8 +4,8 @@ Nothing in this file knows the protocol; what the end of a handshake means is sa
 """
 
 import contextlib
+from itertools import count
 from typing import Final
-from uuid import uuid4
 
 import zmq
 from zmq.utils.monitor import parse_monitor_message
@@ -44,6 +44,10 @@ _FAILED: Final = (
     | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 )
 _AGREED: Final = zmq.EVENT_HANDSHAKE_SUCCEEDED
+
+
+_numbers: Final = count()
+"""Of monitors, as each in a context has an address of its own."""
 
 
 class Link:
@@ -324,7 +328,7 @@ def open_monitor(context: Context, socket: Socket, events: int) -> Socket:
         socket: The socket.
         events: What to tell of, `zmq.EVENT_…`.
     """
-    address = f"inproc://devicewatch-monitor-{uuid4()}"
+    address = f"inproc://devicewatch-monitor-{next(_numbers)}"
     monitor = open_socket(context, zmq.PAIR)
     # ZeroMQ's own thread writes here, and must never have to wait for us to read.
     monitor.set(zmq.RCVHWM, 0)

@@ -74,7 +74,7 @@ def open_socket(context: Context, kind: int) -> Socket:
         if error.errno in (zmq.ETERM, zmq.ENOTSUP):
             raise zmq.ContextTerminated from None
         raise
-    socket.linger = 0
+    socket.set(zmq.LINGER, 0)
     return socket
 
 

@@ -179,12 +179,8 @@ class AsyncAnnouncement(Announcing):
                 log.exception(FAILED, state=status.state, device=status.name)
 
     async def _wait(self) -> None:
-        files = [self._bell.fileno()]
-        if (socket := self._socket.open) is not None:
-            # Reading EVENTS also takes notice of what has happened to the socket. Without that its
-            # descriptor would stay readable for what is no reply: a connection lost, or made.
-            if int(socket.get(zmq.EVENTS)) & zmq.POLLIN:
-                return
-            files += [int(source.get(zmq.FD)) for source in (socket, *self._socket.monitors)]
+        if self._has_news():
+            return
+        files = [self._bell.fileno(), *self._socket.files]
         await wait_readable(files, self._presence.next_deadline() - time.monotonic())
         self._bell.hush()

@@ -23,7 +23,7 @@ from ..events.logs import get_logger
 from ..events.messages import Register
 from ..events.protocol import DEFAULT_LEASE, DEFAULT_REGISTRY
 from ..events.records import MetadataValue
-from ..events.sockets import Bell, Context, check_address, poll_timeout
+from ..events.sockets import Bell, Context, Files, check_address, has_message
 from .presence import Presence, PresenceState, PresenceStatus
 from .teller import OnChange, Teller
 
@@ -170,6 +170,18 @@ class Announcing:
             if frames is None and not requests:
                 return
 
+    def _has_news(self) -> bool:
+        """Whether not to wait. Only once this has said no may one wait for the socket's files.
+
+        It takes notice of what has happened to the socket, also while nothing is asked. Without
+        that its descriptor would stay readable for what is no reply: a connection lost, or made.
+
+        Raises:
+            ContextTerminated: The socket's context is.
+        """
+        socket = self._socket.open
+        return socket is not None and has_message(socket)
+
     def _send(self, request: bytes) -> None:
         try:
             self._socket.send(request)
@@ -237,6 +249,8 @@ class Announcement(Announcing):
         self._teller = None if on_change is None else Teller(on_change)
         self._settled = threading.Event()
         self._stopping = False
+        self._files: list[int] = []
+        self._poller = Files([self._bell.fileno()])
         self._thread = threading.Thread(
             target=self._run, name=f"devicewatch-announce-{request.name}", daemon=True
         )
@@ -295,10 +309,11 @@ class Announcement(Announcing):
             self._settled.set()
 
     def _wait(self) -> None:
-        poller = zmq.Poller()
-        poller.register(self._bell.fileno(), zmq.POLLIN)
-        if self._socket.open is not None:
-            for source in (self._socket.open, *self._socket.monitors):
-                poller.register(source, zmq.POLLIN)
-        poller.poll(poll_timeout(self._presence.next_deadline() - time.monotonic()))
-        self._bell.hush()
+        if self._has_news():
+            return
+        files = self._socket.files
+        if files is not self._files:  # most often it is the same
+            self._files, self._poller = files, Files([*files, self._bell.fileno()])
+        readable = self._poller.wait(self._presence.next_deadline() - time.monotonic())
+        if self._bell.fileno() in readable:
+            self._bell.hush()
