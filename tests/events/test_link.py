@@ -17,7 +17,7 @@ from devicewatch.events.handshake import HANG_UPS
 from devicewatch.events.keys import Key
 from devicewatch.events.link import Link, RequestSocket
 from devicewatch.events.protocol import Role
-from devicewatch.events.sockets import Context, Socket
+from devicewatch.events.sockets import Context, Files, Socket, has_message
 from tests.support.keys import client_key, guarded, key_of, let_in_by, public_of
 from tests.support.live import PATIENCE, free_port, wait_until
 
@@ -205,6 +205,36 @@ def test_a_request_that_will_not_be_answered_is_given_up_on(context: Context) ->
         assert (asking.monitors, asking.refusal()) == ([], None), "it was told"
         asking.send(b"who?")
         wait_for_refusal(asking)
+
+
+def test_a_reply_shows_that_it_was_let_in(context: Context) -> None:
+    """Where there is no key nothing else has to, nor is the connection watched any longer."""
+    with context.socket(zmq.REP) as server:
+        server.bind("tcp://127.0.0.1:*")
+        with closing(RequestSocket(context, server.get_string(zmq.LAST_ENDPOINT))) as asking:
+            asking.send(b"who?")
+            assert len(asking.monitors) == 1
+            files = asking.files
+            assert asking.files is files
+            server.send(server.recv())
+            wait_until(lambda: asking.receive() is not None)
+            assert (asking.monitors, asking.refusal()) == ([], None)
+            assert asking.files == files[:1]
+
+
+@KINDS
+def test_its_files_tell_of_all_that_there_is_to_look_at(context: Context, kind: int) -> None:
+    """From the beginning, and whatever happens in between."""
+    with curve_server(context, "registry") as url, closing(Link(context, kind, url, None)) as link:
+        while True:
+            assert Files(link.files[1:]).wait(PATIENCE), "nothing was told"
+            if link.refusal() is not None:
+                break
+    with closing(Tunnel()) as tunnel, closing(Link(context, kind, tunnel.url, KEY)) as link:
+        while tunnel.accepted <= 2 * HANG_UPS or len(link.files) < 3:
+            assert Files(link.files[1:]).wait(PATIENCE), "nothing was told"
+            has_message(link.socket)
+            assert link.refusal() is None
 
 
 def test_where_there_is_no_handshake_there_is_nothing_to_watch(context: Context) -> None:

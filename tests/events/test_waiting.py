@@ -73,6 +73,26 @@ def test_a_request_that_could_not_be_sent_does_not_keep_its_descriptor_readable(
         assert not poller.poll(0)
 
 
+@pytest.mark.parametrize("url", ["inproc://server", "tcp://127.0.0.1:*"])
+def test_a_request_may_be_waited_for_as_soon_as_it_is_sent(context: Context, url: str) -> None:
+    """Its reply is told of by a descriptor that nobody has looked for messages before."""
+    with context.socket(zmq.REP) as server:
+        server.bind(url)
+        with closing(RequestSocket(context, server.get_string(zmq.LAST_ENDPOINT))) as requests:
+            for question in (b"one", b"two", b"three"):
+                requests.send(question)
+                server.send(server.recv())
+                assert _next_reply(requests) == [question]
+
+
+def _next_reply(requests: RequestSocket) -> list[bytes]:
+    while True:
+        assert Files(requests.files).wait(PATIENCE), "the reply was not told of"
+        if (frames := requests.receive()) is not None:
+            return frames
+        assert requests.refusal() is None
+
+
 # --- in an event loop ----------------------------------------------------------------------------
 
 

@@ -7,11 +7,11 @@ import pytest
 import zmq
 
 from devicewatch.events import AddressError, MessageError, RegistryUnreachable, RequestRefused
-from devicewatch.events.messages import CheckAlive, Info
+from devicewatch.events.messages import Ack, CheckAlive, Info
 from devicewatch.events.sockets import Bell
 from devicewatch.registry import DeviceRegistry, query_devices, query_info, requester
 from devicewatch.registry.requester import Requester
-from tests.support.live import free_port, raw_client, silent_registry
+from tests.support.live import PATIENCE, free_port, raw_client, silent_registry
 
 Context = zmq.Context[zmq.Socket[bytes]]
 
@@ -56,6 +56,24 @@ def test_a_bell_ends_the_wait(context: Context) -> None:
         with pytest.raises(RegistryUnreachable):
             asking.ask(Info(), 60)
         assert time.monotonic() - since < 5
+
+
+def test_a_reply_that_came_while_nobody_waited_is_there_at_once(context: Context) -> None:
+    ack = b'{"event":"ACK","payload":{"req_event":"CHECK_ALIVE","success":true}}'
+    with context.socket(zmq.REP) as server:
+        server.bind("tcp://127.0.0.1:*")
+        with Requester(context, server.get_string(zmq.LAST_ENDPOINT)) as asking:
+            with pytest.raises(RegistryUnreachable):
+                asking.ask(CheckAlive("x"), 0.05)
+            server.recv()
+            server.send(ack)
+            socket = asking._socket.waiting
+            assert socket is not None
+            assert socket.poll(int(1000 * PATIENCE))  # so its descriptor will not tell of it again
+            since = time.monotonic()
+            assert asking.late_reply(60) == Ack("CHECK_ALIVE", success=True)
+            assert time.monotonic() - since < 30
+            assert not asking.waiting
 
 
 def test_a_refusal_says_what_was_wrong(registry: DeviceRegistry, context: Context) -> None:
