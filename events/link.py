@@ -77,10 +77,10 @@ class Link:
         self.socket = new_socket(context, kind, key)
         try:
             if not url.startswith("inproc:"):  # where there is no handshake
-                # Of what comes to nothing, at least: that the others are agreed shows in the reply,
-                # which is one thing less to wake up for.
-                proves_itself = kind == zmq.REQ and key is None
-                watched = _FAILED if proves_itself else _FAILED | _AGREED
+                # That it is let in shows in a REQ's reply, too: no need to wake up for it. With a key
+                # it counts how often there was a handshake in between (see `Handshake`).
+                replies_tell = kind == zmq.REQ and key is None
+                watched = _FAILED if replies_tell else _FAILED | _AGREED
                 self._monitor = open_monitor(context, self.socket, watched)
             connect(self.socket, url)
         except BaseException:
