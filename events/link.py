@@ -77,8 +77,8 @@ class Link:
         self.socket = new_socket(context, kind, key)
         try:
             if not url.startswith("inproc:"):  # where there is no handshake
-                # That it is let in shows in a REQ's reply, too: no need to wake up for it. With a key
-                # it counts how often there was a handshake in between (see `Handshake`).
+                # That it is let in shows in a REQ's reply, too: no need to wake up for it. With a
+                # key, what follows a handshake that succeeded means something else (`Handshake`).
                 replies_tell = kind == zmq.REQ and key is None
                 watched = _FAILED if replies_tell else _FAILED | _AGREED
                 self._monitor = open_monitor(context, self.socket, watched)
