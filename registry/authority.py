@@ -39,15 +39,26 @@ class Authority:
         self.grants: Grants | None = None
         self._rates = Rates(limits.requests_per_peer)
 
-    def refusal(self, request: Request, peer: str, now: float) -> ErrorReply | None:
-        """Why a request is not even looked at; None if it is."""
+    def refusal(
+        self, request: Request, peer: str, now: float, *, again: bool = False
+    ) -> ErrorReply | None:
+        """Why a request is not even looked at; None if it is.
+
+        Args:
+            request: What is asked.
+            peer: Who asks.
+            now: The time.
+            again: Whether it was let through before, and counted.
+        """
         if self.grants is not None:
             grant = self.grants.get(peer)
             if grant is None:
                 return forbidden(request, f"the key {fingerprint(peer)} was revoked")
             if not grant.allows(request):
                 return forbidden(request, f"{_who(grant)} is not allowed to {_name(request)}")
-        if not isinstance(request, _UNCOUNTED) and not self._rates.allows(peer, now):
+        if again or isinstance(request, _UNCOUNTED):
+            return None
+        if not self._rates.allows(peer, now):
             return ErrorReply(
                 _name(request),
                 ErrorCode.TOO_FAST,

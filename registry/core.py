@@ -12,7 +12,8 @@ log or thread. Whoever drives it (`service` and `loop`, or a test) does seven th
 * says which keys are let in, if there are keys, and whenever that changes: `authorize`;
 * tells it that time has passed: `expire(now)` for leases, `tick(now)` for ticks and greetings, at
   `next_deadline()` at the latest; and sends the markers that `expire` asks for;
-* has each `change` kept by the journal, if it has one, or takes it back with `revert`;
+* has each `change` kept by the journal, if it has one, or takes it back with `revert`; or, after
+  `hold`, has those of several requests kept as one, then settled or taken back together;
 * publishes the events that these return, in order, *before* it sends the reply;
 * keeps `wall_offset` up to date.
 
@@ -225,7 +226,7 @@ class RegistryCore:
         leases.seen = now
 
     def handle(
-        self, request: Request, now: float, peer: str | None = None
+        self, request: Request, now: float, peer: str | None = None, *, again: bool = False
     ) -> tuple[Reply, list[Event]]:
         """Answer a request, and say what happened: publish the events, then send the reply.
 
@@ -236,10 +237,12 @@ class RegistryCore:
             now: The time.
             peer: Whose request it is: a key or, in a registry without keys, the address that it
                 comes from. None is the registry's own process, and whoever is not known.
+            again: Whether it was handled before, and that was taken back: it has been counted as
+                one of its peer's requests.
         """
-        self._ledger.settle()
+        self._ledger.begin()
         self.at_work(now)  # held up just now, perhaps: it shall not lengthen what this grants
-        refusal = None if peer is None else self._authority.refusal(request, peer, now)
+        refusal = None if peer is None else self._authority.refusal(request, peer, now, again=again)
         reply: Reply
         events: list[Event] = []
         match request:
@@ -274,28 +277,51 @@ class RegistryCore:
             now: The time.
             drained: Whether no request was left to be read just now.
         """
-        self._ledger.settle()
+        self._ledger.begin()
         ended = self._leases.expired(now, EXPIRED_PER_CALL, drained=drained)
         if not ended:
             return []
-        time = self._time(now)
+        time, retry_at = self._time(now), now - self.away + RETRY
         for holder in ended:
             allowed = self._authority.may_stay(holder)
             reason = Reason.EXPIRED if allowed else Reason.REVOKED
-            self._ledger.leave(holder, reason, RETRY, now, time)
+            self._ledger.leave(holder, reason, retry_at, time)
         return self._ledger.events
 
     @property
+    def unsettled(self) -> bool:
+        """Whether there is a `change`."""
+        return self._ledger.unsettled
+
+    @property
     def change(self) -> Change | None:
-        """What the latest `handle` or `expire` has changed, if anything."""
+        """What the latest `handle` or `expire` has changed, if anything.
+
+        After `hold`, what all of them have, since the latest `settle`.
+        """
         return self._ledger.change
 
+    def hold(self) -> None:
+        """From now on a change waits until it is settled, and others may come to it.
+
+        What a request is answered meanwhile is true only once they are.
+        """
+        self._ledger.holds = True
+
+    def settle(self) -> None:
+        """The `change` is kept."""
+        self._ledger.settle()
+
     def revert(self) -> None:
-        """Undo that change, as it could not be kept. Its events have never happened.
+        """Undo what the latest `handle` or `expire` has changed. Its events have never happened.
 
         Leases that had ended do so again after `RETRY`.
         """
         self._ledger.revert()
+
+    def revert_all(self) -> None:
+        """Undo the `change`, as it could not be kept."""
+        self._ledger.revert_all()
 
     def marker_to_send(self) -> int | None:
         """The number of the marker to send now, or None. Ask after each `expire`.
@@ -359,7 +385,7 @@ class RegistryCore:
             return _GONE, []
         if not self._authority.may_end(holder, peer):
             return _anothers(request), []
-        self._ledger.cancel(holder, Reason.UNREGISTERED, now, self._time(now))
+        self._ledger.cancel(holder, Reason.UNREGISTERED, self._time(now))
         return _LEFT, self._ledger.events
 
     def _register(
@@ -381,9 +407,9 @@ class RegistryCore:
                 return _belongs_to_another(request, other.device), []
         time = self._time(now)
         if here is not None:
-            self._ledger.cancel(here, Reason.REPLACED, now, time)
+            self._ledger.cancel(here, Reason.REPLACED, time)
         if named is not None and named is not here:
-            self._ledger.cancel(named, Reason.REPLACED, now, time)
+            self._ledger.cancel(named, Reason.REPLACED, time)
         name = self._registrations.free_name(request.name, request.device_type)
         held = len(self._registrations.by_peer.get(peer or "", ()))
         total = len(self._registrations)
@@ -418,7 +444,7 @@ class RegistryCore:
     def _replay(self, request: Replay) -> EventsReply | CompactedReply:
         events = None
         if request.epoch == self.epoch:
-            events = self._ledger.history.after(request.after, min(request.limit, MAX_PAGE))
+            events = self._ledger.after(request.after, min(request.limit, MAX_PAGE))
         if events is None:
             return CompactedReply(self.epoch, self.seq, self._ledger.history.oldest)
         return EventsReply(self.epoch, self.seq, events)

@@ -106,6 +106,10 @@ class FairLeases(Generic[L]):
         """How many seconds a lease that was granted has left, 0 or less if it may end."""
         return lease.deadline - (now - self.away)
 
+    def put_back(self, lease: L, deadline: float) -> None:
+        """Grant a lease again with a `deadline` that it had, whatever the time is now."""
+        self._leases.set(lease, deadline)
+
     def cancel(self, lease: L) -> None:
         """End a lease that was granted."""
         self._leases.cancel(lease)

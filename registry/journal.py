@@ -3,10 +3,10 @@
 Theory of operation
 ===================
 
-Whatever a request, or the passing of time, changes is one `Change`. The registry hands it to its
-journal before anybody hears of it (see `service`): durable, then published, then replied. A change
-is kept whole or not at all; where it cannot be kept it is taken back, and the journal, the registry
-and the event stream still agree.
+Whatever a few requests that come together, or the passing of time, change is one `Change`. The
+registry hands it to its journal before anybody hears of it (see `service`): durable, then
+published, then replied. A change is kept whole or not at all; where it cannot be kept it is taken
+back, and the journal, the registry and the event stream still agree.
 
 What is kept is what the next run cannot find out by itself: who is registered, under which uuid
 and with which lease; the epoch and seq; and the last events, so that a watcher goes on across the
@@ -51,13 +51,14 @@ class Registration:
 
 @attrs.frozen
 class Change:
-    """What one request, or the passing of time, has changed.
+    """What a few requests, or the passing of time, have changed.
 
     Attributes:
         events: What is to be published once this is kept; in order, without a hole. A `Removed`
             ends the registration whose revision it names.
         registrations: Those that are new, and those whose lease has another length now; a revision
-            that is known already stands for the latter.
+            that is known already stands for the latter. Each is there once, as it is at the end;
+            one that came and went within this change is in the events only.
     """
 
     events: Sequence[Event] = ()
@@ -145,7 +146,7 @@ class MemoryJournal:
             self._seq = event.seq
             self._events.append(event)
             if isinstance(event, Removed):
-                del self._registrations[event.device.revision]
+                self._registrations.pop(event.device.revision, None)
         for registration in change.registrations:
             self._registrations[registration.device.revision] = registration
 

@@ -4,26 +4,29 @@ It moves bytes, reads the clocks and wakes up; what anything means is the core's
 round it serves the requests that wait, up to a batch, then lets leases end and ticks go out, and
 sleeps until the core's next deadline or until something arrives. What is to be sent is collected
 meanwhile, and goes out together, events before replies: to wake ZeroMQ's own thread for each
-message by itself would take longer than all the rest. Only the first request after a sleep, which
-most often is the only one, is answered before the next is looked for. Before a lease ends it sends
+message by itself would take longer than all the rest. So what those requests have changed is kept
+together as well, just before. Only the first request after a sleep, which most often is the only
+one, is answered before the next is looked for. Before a lease ends it sends
 itself the markers that the core asks for, which prove that every renewal that was in time has been
 read (P8, see `fairness`). An idle registry wakes up once a tick, and every five seconds at least;
 twice a second while it has devices.
 
 What becomes of a request is decided in `service`. Whatever happens there, exactly one reply goes
-out: a REQ socket that waits for one is stuck for good.
+out: a REQ socket that waits for one is stuck for good. Requests that the service wants to serve
+again wait for that in front of all others, and leases with them: a renewal may be among them.
 """
 
 import threading
 import time
+from collections import deque
+from collections.abc import Sequence
 from typing import Final
 
 import zmq
 
 from ..events.codec import encode_event, encode_reply
-from ..events.errors import JournalError
 from ..events.logs import get_logger
-from ..events.messages import Ack
+from ..events.messages import Ack, Reply, Request
 from ..events.protocol import RequestName
 from ..events.records import StreamMessage
 from ..events.sockets import Files, Socket, has_message, plain_send
@@ -34,7 +37,7 @@ from .envelopes import Envelope, Router
 from .gate import Gate, frame_property
 from .journal import Change, Journal
 from .marker import Marker
-from .service import Service
+from .service import Collected, Service
 from .watchers import Watchers
 
 _BATCH: Final = 100
@@ -97,6 +100,8 @@ class Loop:
         self._send_event = plain_send(stream)
         self._events: list[list[bytes]] = []  # to be sent
         self._replies: list[tuple[Envelope, bytes]] = []
+        self._timed: list[tuple[int, Request | None, Reply, float]] = []  # which, what, since when
+        self._again: deque[tuple[Envelope, Collected]] = deque()  # to be served, before any other
         self._marker = marker
         self._bell = bell
         self._gate = gate
@@ -144,10 +149,10 @@ class Loop:
             self._look_after(self._gate, now)
         if self._may_have_come(self._marker_file):
             self._marker.forward()
-        try:
-            drained = self._serve_waiting()
-        finally:
-            self._send()
+        # What is raised ends the registry: nothing that is not kept for sure goes out after it.
+        drained = self._serve_waiting()
+        self._send()
+        drained = drained and not self._again
         now = time.monotonic()
         core.at_work(now)
         deadline = self._next_deadline()
@@ -162,9 +167,10 @@ class Loop:
         core = self._core
         if core.away - self._away_logged >= HELD_UP:
             self._log_away()
-        self._service.expire(now, drained=drained)
-        if (number := core.marker_to_send()) is not None:
-            self._marker.send(number)
+        if not self._again:
+            self._service.expire(now, drained=drained)
+            if (number := core.marker_to_send()) is not None:
+                self._marker.send(number)
         if self._may_have_come(self._stream_file) and self._has_new_subscriber():
             core.subscribed(now)
             self._watchers.look(now)
@@ -222,8 +228,13 @@ class Loop:
 
     def _serve_waiting(self) -> bool:
         """Serve a batch of requests; say whether that was all that waited."""
-        receive, counting = self._router.receive, self._counting
-        at_once, end = self._has_slept, time.monotonic() + _BATCH_TIME
+        end = time.monotonic() + _BATCH_TIME
+        return (not self._again or self._serve_again(end)) and self._serve_new(end)
+
+    def _serve_new(self, end: float) -> bool:
+        receive, service, counting = self._router.receive, self._service, self._counting
+        at_once = self._has_slept
+        serve = service.answer if at_once or service.trouble else service.collect
         for number in range(_BATCH):
             try:
                 envelope, frames, peer = receive()
@@ -231,33 +242,56 @@ class Loop:
                 self._unsure.discard(self._requests)
                 return True
             now = time.monotonic()
-            if envelope:  # else it asks for no answer, and gets none
-                if frames and frames[0].startswith(self._marker.secret):
-                    answer, self._marker_read = b"", True
-                    self._core.marker_read(self._marker.read(frames))
-                else:
-                    answer = self._service.answer(frames, now, peer)
+            if frames and frames[0].startswith(self._marker.secret):
+                self._marker_read = True
+                self._core.marker_read(self._marker.read(frames))
+            elif envelope:  # else it asks for no answer, and gets none
+                answer = serve(frames, now, peer)
                 self._replies.append((envelope, answer))
-                if at_once or len(self._replies) == _TOGETHER:
+                if counting is not None:
+                    self._count(number, answer, now)
+                if at_once or len(self._replies) >= _TOGETHER:
                     self._send()
-                if counting is not None and answer:
-                    if number % _TIMED and answer == _RENEWED:
-                        counting.renewals += 1
-                    else:
-                        counting.answered(*self._service.latest, time.monotonic() - now)
-            if at_once and not has_message(self._requests):  # most often; `Again` takes longer
-                self._unsure.discard(self._requests)
-                return True
-            at_once = False
-            if now > end:
+                    now = time.monotonic()
+            if at_once:
+                if not has_message(self._requests):  # most often; `Again` takes longer
+                    self._unsure.discard(self._requests)
+                    return True
+                at_once = False
+                serve = service.answer if service.trouble else service.collect
+            if now > end or self._again:
                 break
         return False
+
+    def _serve_again(self, end: float) -> bool:
+        """Serve those who wait for that, each by itself; say whether that was all of them."""
+        while self._again:
+            envelope, collected = self._again.popleft()
+            answer = self._service.answer_again(collected, time.monotonic())
+            self._replies.append((envelope, answer))
+            if self._counting is not None:
+                self._count(0, answer, collected.now)
+            if time.monotonic() > end:
+                break
+        return not self._again
+
+    def _count(self, number: int, answer: bytes, since: float) -> None:
+        """The latest reply counts, and most often so does the time from then until it is sent."""
+        if number % _TIMED and answer == _RENEWED:
+            self._counts.renewals += 1
+        else:
+            self._timed.append((len(self._replies) - 1, *self._service.latest, since))
 
     def _publish(self, message: StreamMessage) -> None:
         self._events.append(encode_event(message))
 
     def _send(self) -> None:
-        """Let out what was collected: nobody has a reply before its events are on their way."""
+        """Let out what was collected: nobody has a reply before its events are on their way.
+
+        Nor has anybody either before all that it rests on is kept.
+        """
+        if again := self._service.commit():
+            self._withdraw(again)
         if self._events:
             self._unsure.add(self._stream)
             for topic, body in self._events:
@@ -269,6 +303,22 @@ class Loop:
             for envelope, answer in self._replies:
                 self._router.reply(envelope, answer)
             self._replies.clear()
+        if self._timed:
+            now = time.monotonic()
+            for _, request, reply, since in self._timed:
+                self._counts.answered(request, reply, now - since)
+            self._timed.clear()
+
+    def _withdraw(self, again: Sequence[Collected]) -> None:
+        """Those who were served last are not answered yet, but served again."""
+        first = len(self._replies) - len(again)
+        timed = {number for number, *_ in self._timed}
+        for number, collected in enumerate(again, first):
+            self._again.append((self._replies[number][0], collected))
+            if self._counting is not None and number not in timed:
+                self._counts.renewals -= 1  # which was all that it counted as
+        del self._replies[first:]
+        self._timed = [one for one in self._timed if one[0] < first]
 
     def _has_new_subscriber(self) -> bool:
         found = False
@@ -298,9 +348,6 @@ class _MeasuredJournal:
         since = time.monotonic()
         try:
             self._journal.append(change)
-        except JournalError:
-            self._counts.not_kept += 1
-            raise
         finally:
             self._counts.appends.note(time.monotonic() - since)
 

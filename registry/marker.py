@@ -89,9 +89,6 @@ class Marker:
 
     def _enqueue(self, number: int) -> None:
         with contextlib.suppress(zmq.Again):
-            while True:
-                self._queue.recv_multipart(zmq.NOBLOCK)  # what an earlier one was answered
-        with contextlib.suppress(zmq.Again):
             self._queue.send_multipart([b"", self.secret + b"%d" % number], zmq.NOBLOCK)
 
     def _connect(self) -> _socket.socket | None:

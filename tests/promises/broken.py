@@ -1,6 +1,5 @@
 """For each promise something that breaks it: so that it is known that the play would notice."""
 
-import contextlib
 from collections.abc import Sequence
 
 import attrs
@@ -9,7 +8,7 @@ from devicewatch.events import Cursor, Device, Event, Reason, Removed, Tick
 from devicewatch.events.errors import JournalError
 from devicewatch.events.messages import ErrorReply, Register, RegisterAck, Request
 from devicewatch.registry.core import RegistryCore
-from devicewatch.registry.journal import Journal, Past
+from devicewatch.registry.journal import Change, Journal, Past
 from devicewatch.registry.service import Service
 from devicewatch.subscribers.fetching import Fetching
 from devicewatch.subscribers.hearsay import Hearsay
@@ -143,7 +142,7 @@ class NeverLetsGo(RegistryCore):
     """Breaks P8: the silent stay."""
 
     def expire(self, now: float, *, drained: bool = True) -> list[Event]:
-        self._ledger.settle()
+        self._ledger.begin()
         return []
 
     def next_deadline(self) -> float:
@@ -192,18 +191,14 @@ class CountsAnew(RegistryCore):
 class PublishesFirst(Service):
     """Breaks P10: watchers hear of what is not durable yet."""
 
-    def _keep(self, journal: Journal) -> JournalError | None:
-        change = self._core.change
-        if change is not None:
-            self._publish_all(change.events)
-        return super()._keep(journal)
+    def _append(self, journal: Journal, change: Change) -> JournalError | None:
+        self._publish_all(change.events)
+        return super()._append(journal, change)
 
 
 class AcknowledgesWhatIsNotKept(Service):
     """Breaks P10: a full disk is none of its business."""
 
-    def _keep(self, journal: Journal) -> JournalError | None:
-        if self._core.change is not None:
-            with contextlib.suppress(JournalError):
-                journal.append(self._core.change)
+    def _append(self, journal: Journal, change: Change) -> JournalError | None:
+        super()._append(journal, change)
         return None

@@ -126,6 +126,8 @@ class World:
             "send_event": stream.send,
             "events": [],
             "replies": [],
+            "timed": [],
+            "again": deque(),
             "marker": self._marker,
             "requests": "requests",
             "marker_file": 1,
@@ -256,8 +258,7 @@ class _Router:
         return [way_back], [request], None
 
     def reply(self, envelope: list[bytes], reply: bytes) -> None:
-        if reply:
-            self._asking[envelope[0]].answered(json.loads(reply))
+        self._asking[envelope[0]].answered(json.loads(reply))
 
 
 class _Stream:
