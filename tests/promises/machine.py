@@ -35,8 +35,15 @@ from devicewatch.events import (
     State,
     StreamMessage,
 )
-from devicewatch.events.codec import encode_request
-from devicewatch.events.messages import ErrorReply, Register, RegisterAck, Reply, Unregister
+from devicewatch.events.codec import decode_reply, encode_request
+from devicewatch.events.messages import (
+    ErrorReply,
+    Register,
+    RegisterAck,
+    Reply,
+    Request,
+    Unregister,
+)
 from devicewatch.events.protocol import STALE_AFTER_TICKS
 from devicewatch.registry.core import RegistryCore
 from devicewatch.registry.service import Service
@@ -426,6 +433,49 @@ class Everything(RuleBasedStateMachine):
         simulation.journal.full = False
         simulation.run(STALL)  # leases that should have ended do now
 
+    @precondition(lambda self: self.simulation.running)
+    @rule(
+        step=st.none() | st.sampled_from(Step),
+        full=st.booleans(),
+        wishes=st.lists(st.tuples(ADDRS, NAMES), min_size=1, max_size=4),
+        leave=st.booleans(),
+        pause=PAUSES,
+    )
+    def several_are_kept_together(
+        self,
+        step: Step | None,
+        full: bool,
+        wishes: list[tuple[str, str]],
+        leave: bool,
+        pause: float,
+    ) -> None:
+        """They have come while the registry stood still; it may be killed, or have no room."""
+        simulation = self.simulation
+        before = simulation.core.seq, simulation.core.devices
+        requests: list[Request] = [
+            Register("arm", addr, name, alive_timeout=LONG) for addr, name in wishes
+        ]
+        if leave and self.acknowledged:
+            requests.insert(1, Unregister(self.acknowledged[min(self.acknowledged)]))
+        replies: list[Reply] = []
+        simulation.pause()
+        for request in requests:
+            frame = encode_request(request)
+            simulation.receive(frame, lambda reply: replies.append(decode_reply([reply])))
+        simulation.journal.die_after = step
+        simulation.journal.full = full and step is None
+        simulation.resume()
+        if step is not None:
+            promise("P10", not replies, f"dead, and yet it answered {replies}")
+            self._start(5556, keep=True)
+        elif full:
+            after = simulation.core.seq, simulation.core.devices
+            promise("P10", before == after, f"not kept, and yet {after}")
+            refused = [isinstance(r, ErrorReply) and r.code == "UNAVAILABLE" for r in replies[:1]]
+            promise("P10", refused == [True], f"acknowledged and not kept: {replies}")
+            simulation.journal.full = False
+        simulation.run(pause)
+
     def _disturb(self) -> None:
         for observer in self.followed:
             observer.disturb()
@@ -439,8 +489,12 @@ class Everything(RuleBasedStateMachine):
             self.acknowledged.pop(event.device.name, None)
 
     def _acknowledged(self, reply: Reply) -> None:
-        if isinstance(reply, RegisterAck):
+        # Who came in the same moment may have displaced it before it was told.
+        if isinstance(reply, RegisterAck) and self._knows(reply.uuid):
             self.acknowledged[reply.name] = reply.uuid
+
+    def _knows(self, uuid: str) -> bool:
+        return uuid in self.simulation.core._registrations.by_uuid
 
     def _nobody_expires_early(self, event: Event) -> None:
         """P8: whoever's renewal reached the registry in time stays."""

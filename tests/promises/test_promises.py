@@ -23,15 +23,15 @@ def test_every_promise_is_kept() -> None:
 @pytest.mark.parametrize(
     ("name", "variant", "seed"),  # a seed that leads there soon
     [
-        ("P1", broken.ReplaysBackwards, 19),
-        ("P2", broken.TakesAnythingTwice, 10),
+        ("P1", broken.ReplaysBackwards, 3),
+        ("P2", broken.TakesAnythingTwice, 3),
         ("P3", broken.NeverReplays, 12),
-        ("P4", broken.ForgetsWhatHappensBetweenPages, 7),
-        ("P5", broken.TakesNoNoticeOfTicks, 5),
+        ("P4", broken.ForgetsWhatHappensBetweenPages, 4),
+        ("P5", broken.TakesNoNoticeOfTicks, 1),
         ("P6", broken.TakesSilenceForAbsence, 2),
         ("P6", broken.NeverHearsTheSilence, 2),
-        ("P7", broken.NamesOnlyTheName, 1),
-        ("P8", broken.TakesItsOwnAbsenceForTheirs, 9),
+        ("P7", broken.NamesOnlyTheName, 3),
+        ("P8", broken.TakesItsOwnAbsenceForTheirs, 8),
         ("P8", broken.NeverLetsGo, 8),
         ("P9", broken.LetsTwoShareAnAddress, 2),
         ("P10", broken.GivesOutNewSecrets, 1),

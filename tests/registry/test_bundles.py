@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devicewatch.events.codec import decode_reply, encode_request
-from devicewatch.events.errors import JournalError
 from devicewatch.events.messages import (
     Ack,
     CheckAlive,
@@ -32,59 +31,13 @@ from devicewatch.events.protocol import MAX_PAGE, Role
 from devicewatch.events.records import Added, Event, Removed, StreamMessage
 from devicewatch.registry.core import CoreSettings, RegistryCore
 from devicewatch.registry.counts import Counts
-from devicewatch.registry.journal import Change, Journal, MemoryJournal
+from devicewatch.registry.journal import Journal, MemoryJournal
 from devicewatch.registry.limits import Limits
 from devicewatch.registry.security import Grant
 from devicewatch.registry.service import Service
 from devicewatch.registry.sqlite import SqliteJournal
 from tests.support.cores import EPOCH, summary, whole_state
-
-BAD = "bad"
-"""What cannot be kept has to do with a device of that type, or with a lease of so many seconds."""
-BAD_LEASE = 66.0
-
-
-class PickyJournal(MemoryJournal):
-    """Keeps only what is good.
-
-    Attributes:
-        full: Whether it keeps nothing at all.
-        uncertain: Whether it does not know what it has kept.
-        changes: What it has kept, change by change.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.full = False
-        self.uncertain = False
-        self.attempts = 0
-        self.changes: list[Change] = []
-
-    def append(self, change: Change) -> None:
-        self.attempts += 1
-        if self.uncertain:
-            raise TimeoutError("the other machine does not answer")
-        if self.full or is_bad(change):
-            raise JournalError("the disk is full")
-        super().append(change)
-        self.changes.append(change)
-
-    @property
-    def content(self) -> dict[str, tuple[object, ...]]:
-        return {
-            kept.uuid: (kept.device, kept.lease, kept.request)
-            for kept in self._registrations.values()
-        }
-
-    @property
-    def names(self) -> set[str]:
-        return {kept.device.name for kept in self._registrations.values()}
-
-
-def is_bad(change: Change) -> bool:
-    return any(event.device.device_type == BAD for event in change.events) or any(
-        registration.lease == BAD_LEASE for registration in change.registrations
-    )
+from tests.support.journals import BAD, BAD_LEASE, PickyJournal
 
 
 class World:

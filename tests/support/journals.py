@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
+from devicewatch.events.errors import JournalError
 from devicewatch.events.messages import Register
 from devicewatch.events.protocol import Reason
 from devicewatch.events.records import Added, Device, Event, Removed
-from devicewatch.registry.journal import Change, Past, Registration
+from devicewatch.registry.journal import Change, MemoryJournal, Past, Registration
 
 EPOCH = "epoch-1"
 
@@ -75,6 +76,54 @@ class Changes:
         self.seq += 1
         device = self.present.pop(revision).device
         return Removed(self.epoch, self.seq, 1e9 + self.seq, device, reason)
+
+
+BAD = "bad"
+"""What cannot be kept has to do with a device of that type, or with a lease of so many seconds."""
+BAD_LEASE = 66.0
+
+
+class PickyJournal(MemoryJournal):
+    """Keeps only what is good.
+
+    Attributes:
+        full: Whether it keeps nothing at all.
+        uncertain: Whether it does not know what it has kept.
+        changes: What it has kept, change by change.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.full = False
+        self.uncertain = False
+        self.attempts = 0
+        self.changes: list[Change] = []
+
+    def append(self, change: Change) -> None:
+        self.attempts += 1
+        if self.uncertain:
+            raise TimeoutError("the other machine does not answer")
+        if self.full or is_bad(change):
+            raise JournalError("the disk is full")
+        super().append(change)
+        self.changes.append(change)
+
+    @property
+    def content(self) -> dict[str, tuple[object, ...]]:
+        return {
+            kept.uuid: (kept.device, kept.lease, kept.request)
+            for kept in self._registrations.values()
+        }
+
+    @property
+    def names(self) -> set[str]:
+        return {kept.device.name for kept in self._registrations.values()}
+
+
+def is_bad(change: Change) -> bool:
+    return any(event.device.device_type == BAD for event in change.events) or any(
+        registration.lease == BAD_LEASE for registration in change.registrations
+    )
 
 
 def registrations_of(past: Past) -> list[tuple[object, ...]]:

@@ -207,10 +207,28 @@ class Simulation:
         self._service = self._new_service(self.core, self.journal, self._publish)
 
     def _go_on(self) -> None:
+        """Serve what has come meanwhile, together."""
         self.core.attend(self.now)
         waiting, self._waiting = self._waiting, []
-        for frame, respond in waiting:
-            self.receive(frame, respond)
+        try:
+            replies = self._serve_together([frame for frame, _ in waiting])
+        except Death:
+            self.stop(orderly=False)
+            return
+        for (_, respond), reply in zip(waiting, replies, strict=True):
+            for tell in self.on_answer:
+                tell(decode_reply([reply]))
+            respond(reply)
+
+    def _serve_together(self, frames: list[bytes]) -> list[bytes]:
+        service = self._service
+        serve = service.answer if service.trouble else service.collect
+        replies = [serve([frame], self.now) for frame in frames]
+        again = service.commit()
+        first = len(replies) - len(again)
+        replies[first:] = [service.answer_again(collected, self.now) for collected in again]
+        self.journal.may_die(Step.ANSWERED)
+        return replies
 
     def _tell(self, event: Event) -> None:
         for tell in self.on_event:
