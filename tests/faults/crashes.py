@@ -17,6 +17,7 @@ from pathlib import Path
 from devicewatch.registry.sqlite import check
 from tests.promises.validators import promise
 
+from . import bundles
 from .killer import Killer, Summary
 
 
@@ -86,6 +87,8 @@ def main() -> None:
         options.seed, kills=options.kills, starts=starts, longest=longest, flooded=True, tell=tell
     )
     tell(summary)
+    with tempfile.TemporaryDirectory() as folder:
+        tell(bundles.main(options.seed, options.kills, Path(folder)))
 
 
 if __name__ == "__main__":

@@ -4,11 +4,13 @@ The long version is `make crashes`.
 """
 
 import random
+from pathlib import Path
 
 import pytest
 
 from tests.promises.validators import BrokenPromise
 
+from .bundles import crash_bundles
 from .crashes import crash
 from .liars import Lie, command
 
@@ -32,6 +34,19 @@ def test_whatever_was_acknowledged_is_there_after_a_kill() -> None:
     assert len(summary.kills) == KILLS
     assert summary.unanswered > 0
     assert summary.outlasted > 0
+
+
+def test_of_many_changes_at_a_time_those_are_kept_that_came_first(tmp_path: Path) -> None:
+    crowd = crash_bundles(random.randrange(1_000_000), kills=1, folder=tmp_path)
+    assert crowd.acknowledged > crowd.lost > 0
+
+
+def test_a_registry_that_lies_about_many_changes_is_found_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("devicewatch.registry.commands.demo._COMMAND", command(Lie.LAGGING))
+    with pytest.raises(BrokenPromise, match="P10"):
+        crash_bundles(random.randrange(1_000_000), kills=LIES_FOR, folder=tmp_path)
 
 
 def test_a_registry_without_a_journal_is_found_out() -> None:

@@ -29,12 +29,13 @@ from devicewatch.events.messages import (
 )
 from devicewatch.events.protocol import MAX_PAGE, Role
 from devicewatch.events.records import Added, Event, Removed, StreamMessage
-from devicewatch.registry.core import CoreSettings, RegistryCore
+from devicewatch.registry.core import RegistryCore
 from devicewatch.registry.counts import Counts
 from devicewatch.registry.journal import Journal, MemoryJournal
 from devicewatch.registry.limits import Limits
 from devicewatch.registry.security import Grant
 from devicewatch.registry.service import Service
+from devicewatch.registry.settings import CoreSettings
 from devicewatch.registry.sqlite import SqliteJournal
 from tests.support.cores import EPOCH, summary, whole_state
 from tests.support.journals import BAD, BAD_LEASE, PickyJournal

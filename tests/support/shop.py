@@ -11,11 +11,12 @@ from devicewatch.events.codec import encode_request
 from devicewatch.events.messages import CheckAlive, Register
 from devicewatch.events.sockets import Context, Socket, has_message
 from devicewatch.registry import Journal, NoJournal
-from devicewatch.registry.core import CoreSettings, RegistryCore
+from devicewatch.registry.core import RegistryCore
 from devicewatch.registry.counts import Counts
 from devicewatch.registry.doorbell import Doorbell
 from devicewatch.registry.loop import Loop
 from devicewatch.registry.marker import Marker
+from devicewatch.registry.settings import CoreSettings
 from devicewatch.registry.watchers import Watchers
 
 LONG_ENOUGH = 0.005
