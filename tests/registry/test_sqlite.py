@@ -112,29 +112,38 @@ class Play:
         return in_file
 
     def step(self) -> None:
-        changes, steps = self.changes, ["register", "register", "many", "restart"]
-        revision = 0
-        if changes.present:
-            steps += ["remove", "replace", "lengthen", "remove all"]
-            revision = self.data.draw(st.sampled_from(sorted(changes.present)), "revision")
-        match self.data.draw(st.sampled_from(steps), "step"):
-            case "register":
-                change = changes.register()
-            case "many":
-                change = changes.register_many(self.data.draw(st.integers(2, 30), "number"))
-            case "remove":
-                change = changes.remove(revision)
-            case "replace":
-                change = changes.replace(revision)
-            case "lengthen":
-                change = changes.lengthen(revision, self.data.draw(st.floats(0.1, 1e6), "lease"))
-            case "remove all":
-                change = changes.remove_all()
+        match self.data.draw(st.sampled_from(["one", "one", "together", "restart"]), "step"):
+            case "one":
+                self._keep(self._change())
+            case "together":
+                number = self.data.draw(st.integers(2, 6), "number")
+                self._keep(self.changes.together([self._change() for _ in range(number)]))
             case _:
                 self.restart()
-                return
+
+    def _keep(self, change: Change) -> None:
         for journal in self.both:
             journal.append(change)
+
+    def _change(self) -> Change:
+        changes, kinds = self.changes, ["register", "register", "many"]
+        revision = 0
+        if changes.present:
+            kinds += ["remove", "replace", "lengthen", "remove all"]
+            revision = self.data.draw(st.sampled_from(sorted(changes.present)), "revision")
+        match self.data.draw(st.sampled_from(kinds), "kind"):
+            case "register":
+                return changes.register()
+            case "many":
+                return changes.register_many(self.data.draw(st.integers(2, 30), "number"))
+            case "remove":
+                return changes.remove(revision)
+            case "replace":
+                return changes.replace(revision)
+            case "lengthen":
+                return changes.lengthen(revision, self.data.draw(st.floats(0.1, 1e6), "lease"))
+            case _:
+                return changes.remove_all()
 
 
 @settings(max_examples=25)

@@ -61,6 +61,14 @@ class Changes:
         self.present[revision] = new
         return Change((), [new])
 
+    def together(self, changes: Sequence[Change]) -> Change:
+        """The latest of them as one: who came and went meanwhile is in the events only."""
+        touched = {kept.device.revision for change in changes for kept in change.registrations}
+        return Change(
+            [event for change in changes for event in change.events],
+            [self.present[revision] for revision in sorted(touched & self.present.keys())],
+        )
+
     def _added(self, **more: Any) -> Added:
         self.seq += 1
         n = self.seq
