@@ -32,31 +32,24 @@ class Authority:
     Attributes:
         limits: How much there may be.
         grants: The keys that are let in; None where there are no keys.
+        counting: Whether requests count towards how many there may be in a second.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self.grants: Grants | None = None
+        self.counting = True
         self._rates = Rates(limits.requests_per_peer)
 
-    def refusal(
-        self, request: Request, peer: str, now: float, *, again: bool = False
-    ) -> ErrorReply | None:
-        """Why a request is not even looked at; None if it is.
-
-        Args:
-            request: What is asked.
-            peer: Who asks.
-            now: The time.
-            again: Whether it was let through before, and counted.
-        """
+    def refusal(self, request: Request, peer: str, now: float) -> ErrorReply | None:
+        """Why a request is not even looked at; None if it is."""
         if self.grants is not None:
             grant = self.grants.get(peer)
             if grant is None:
                 return forbidden(request, f"the key {fingerprint(peer)} was revoked")
             if not grant.allows(request):
                 return forbidden(request, f"{_who(grant)} is not allowed to {_name(request)}")
-        if again or isinstance(request, _UNCOUNTED):
+        if not self.counting or isinstance(request, _UNCOUNTED):
             return None
         if not self._rates.allows(peer, now):
             return ErrorReply(

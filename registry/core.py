@@ -226,7 +226,7 @@ class RegistryCore:
         leases.seen = now
 
     def handle(
-        self, request: Request, now: float, peer: str | None = None, *, again: bool = False
+        self, request: Request, now: float, peer: str | None = None
     ) -> tuple[Reply, list[Event]]:
         """Answer a request, and say what happened: publish the events, then send the reply.
 
@@ -237,12 +237,10 @@ class RegistryCore:
             now: The time.
             peer: Whose request it is: a key or, in a registry without keys, the address that it
                 comes from. None is the registry's own process, and whoever is not known.
-            again: Whether it was handled before, and that was taken back: it has been counted as
-                one of its peer's requests.
         """
         self._ledger.begin()
         self.at_work(now)  # held up just now, perhaps: it shall not lengthen what this grants
-        refusal = None if peer is None else self._authority.refusal(request, peer, now, again=again)
+        refusal = None if peer is None else self._authority.refusal(request, peer, now)
         reply: Reply
         events: list[Event] = []
         match request:
@@ -267,6 +265,16 @@ class RegistryCore:
         if type(reply) is ErrorReply and reply.code == ErrorCode.FORBIDDEN:
             self.refused += 1
         return reply, events
+
+    def handle_again(
+        self, request: Request, now: float, peer: str | None
+    ) -> tuple[Reply, list[Event]]:
+        """The same for one that was handled, and taken back: its peer has not asked once more."""
+        self._authority.counting = False
+        try:
+            return self.handle(request, now, peer)
+        finally:
+            self._authority.counting = True
 
     def expire(self, now: float, *, drained: bool = True) -> list[Event]:
         """Remove devices whose lease has ended for sure, as far as `EXPIRED_PER_CALL` goes.

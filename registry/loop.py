@@ -16,6 +16,7 @@ out: a REQ socket that waits for one is stuck for good. Requests that the servic
 again wait for that in front of all others, and leases with them: a renewal may be among them.
 """
 
+import math
 import threading
 import time
 from collections import deque
@@ -252,14 +253,14 @@ class Loop:
                     self._count(number, answer, now)
                 if at_once or len(self._replies) >= _TOGETHER:
                     self._send()
-                    now = time.monotonic()
+                    now = math.inf if self._again else time.monotonic()
             if at_once:
                 if not has_message(self._requests):  # most often; `Again` takes longer
                     self._unsure.discard(self._requests)
                     return True
                 at_once = False
                 serve = service.answer if service.trouble else service.collect
-            if now > end or self._again:
+            if now > end:
                 break
         return False
 

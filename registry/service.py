@@ -177,7 +177,7 @@ class Service:
         if not collected.final:
             assert collected.request is not None  # noqa: S101 (what was not understood is final)
             try:
-                reply, _ = self._core.handle(collected.request, now, collected.peer, again=True)
+                reply, _ = self._core.handle_again(collected.request, now, collected.peer)
             except Exception:  # noqa: BLE001 (it is logged)
                 reply = self._fail()
             collected = attrs.evolve(collected, reply=reply, now=now)
