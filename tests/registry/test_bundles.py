@@ -331,6 +331,7 @@ class Faulty(RegistryCore):
         return done
 
 
+@pytest.mark.interpreted  # what is compiled calls its own method
 @pytest.mark.parametrize("full", [False, True])
 def test_a_fault_of_ours_is_one_request_s(full: bool) -> None:
     world = World(core=Faulty)

@@ -128,6 +128,7 @@ def test_nothing_goes_out_where_nobody_knows_what_is_kept(desk: Desk) -> None:
     assert (desk.journal.attempts, desk.heard(), desk.replies()) == (1, [], [])
 
 
+@pytest.mark.interpreted  # what is compiled has its constants in it
 def test_a_slow_failing_disk_holds_up_the_loop_for_one_request_at_a_time(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
