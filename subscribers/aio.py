@@ -178,6 +178,7 @@ class AsyncWatcher:
         if self._task is None:
             self._release()
             return
+        self._wake()  # the task does so too, unless it has not begun: then nothing in it runs
         self._task.cancel()
         await asyncio.wait([self._task])
 

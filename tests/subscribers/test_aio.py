@@ -235,6 +235,24 @@ def test_closing_may_be_cancelled(registry: DeviceRegistry, context: Context) ->
 # --- ending --------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("wait", [AsyncWatcher.get, AsyncWatcher.connect])
+def test_close_ends_who_has_only_just_begun_to_wait(
+    wait: Callable[[AsyncWatcher], Coroutine[Any, Any, object]],
+    registry: DeviceRegistry,
+    context: Context,
+) -> None:
+    async def main() -> None:
+        watcher = AsyncWatcher(registry.url, context=context)
+        waiting = asyncio.create_task(wait(watcher))
+        await asyncio.sleep(0)  # the watcher's own task has not begun by then
+        await watcher.close()
+        done, _ = await asyncio.wait([waiting], timeout=PATIENCE)
+        assert done
+        assert isinstance(waiting.exception(), RegistryUnreachable | None)
+
+    run(main())
+
+
 @pytest.mark.parametrize("wait", [AsyncWatcher.get, events_of, news_of])
 def test_close_ends_whoever_waits(
     wait: Callable[[AsyncWatcher], Coroutine[Any, Any, object]],
