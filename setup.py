@@ -2,7 +2,8 @@
 
 Everything else about the package is in `pyproject.toml`, and without that variable nothing is
 compiled. What is compiled is the same Python, by mypyc, from the types that it has anyway: see
-`docs/performance.md` for what it brings. It takes a C compiler, and a minute.
+`docs/performance.md` for what it brings. It takes a C compiler with Python's headers, and
+a minute.
 """
 
 import os
@@ -53,7 +54,10 @@ def _extensions() -> list[Any]:
     except ImportError:
         return []  # whoever builds asks for `setup_requires` first, and builds when it has them
     package = TREE / "devicewatch"
-    shutil.rmtree(TREE, ignore_errors=True)
+    # A module that an earlier build has compiled, and that is not compiled any more, would be
+    # packed as it was then, and be imported in place of what can be read here.
+    for old in (TREE, *TREE.parent.glob("lib*")):
+        shutil.rmtree(old, ignore_errors=True)
     package.mkdir(parents=True)
     for part in ("events", "registry", "subscribers"):
         shutil.copytree(ROOT / part, package / part)
