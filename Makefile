@@ -1,6 +1,6 @@
 # Every target sets up its own virtual environment in .venv first.
 # PYTHON chooses the interpreter it is made with: make test PYTHON=python3.13
-# COMPILED=1 does the same with the compiled package, in .venv-compiled: make bench COMPILED=1
+# COMPILED=1 tests or measures the compiled package, in .venv-compiled: make bench COMPILED=1
 
 PYTHON ?= python3
 VENV := .venv$(if $(COMPILED),-compiled)
@@ -32,7 +32,7 @@ help:
 	@echo "make screenshots  the pictures of the web page in the docs, anew (needs Chromium)"
 	@echo "make compiled  build with compiled modules, and test what is compiled (a minute or two)"
 	@echo "make clean   remove what the other targets made"
-	@echo "With COMPILED=1 a target uses the compiled package: make bench COMPILED=1"
+	@echo "With COMPILED=1 tests and benchmarks use the compiled package: make bench COMPILED=1"
 
 demo: $(VENV)/installed
 	$(BIN)/devicewatch demo
@@ -118,12 +118,14 @@ else
 # The strict editable install maps files one by one, so it is repeated when one comes or goes.
 $(VENV)/installed: pyproject.toml $(VENV)/files | $(BIN)/python
 	rm -rf build/__editable__*
-	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dev]" -C editable_mode=strict
+	DEVICEWATCH_COMPILED= $(BIN)/pip install --quiet --disable-pip-version-check -e ".[dev]" \
+		-C editable_mode=strict
 	touch $@
 endif
 
 # What only fuzzing needs. Where there is no wheel of it, nothing is installed (see pyproject.toml).
 $(VENV)/fuzz: $(VENV)/installed
+	$(if $(COMPILED),$(error what is compiled cannot be fuzzed: its branches cannot be seen))
 	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dev,fuzz]" -C editable_mode=strict
 	touch $@
 

@@ -156,7 +156,10 @@ class Link:
             self._monitor = self._files = None
 
     def __del__(self) -> None:
-        if hasattr(self, "socket"):  # else the constructor failed
+        # What is raised here is ignored, even a Ctrl-C that happens to come now: so as little as
+        # can be is done where it was closed before, as it should be. Without a socket the
+        # constructor failed.
+        if hasattr(self, "socket") and not self.socket.closed:
             self.close()  # in its order, see there
 
     def _hush(self) -> None:

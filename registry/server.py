@@ -180,7 +180,10 @@ class DeviceRegistry(threading.Thread):
 
     @property
     def devices(self) -> dict[str, tuple[str, str]]:
-        """The devices present, name -> (device_type, addr): a copy."""
+        """The devices present, name -> (device_type, addr): a copy.
+
+        It may be ahead of the event stream by what the journal is just about to keep.
+        """
         devices = {} if self._core is None else self._core.devices
         return {name: (device.device_type, device.addr) for name, device in devices.items()}
 
