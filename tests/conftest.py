@@ -1,6 +1,7 @@
 """Fixtures for all tests. Sockets are real, on loopback and on ports that the system picks."""
 
 import logging
+import signal
 import threading
 from collections.abc import Iterator
 
@@ -27,11 +28,16 @@ coverage that must be whole is that of tests which are after something in partic
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Measure coverage once.
+    """Measure coverage once; and let Ctrl-C be Ctrl-C.
+
+    In the background of a shell SIGINT is ignored, and so it would be by all programs that tests
+    start, and then interrupt.
 
     In the workers of pytest-xdist pytest-cov begins twice (7.1 does), and `no_cover` ends but one
     of them: what should not be measured was, at three times the price.
     """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     begun = Coverage.current()
     if hasattr(config, "workerinput") and begun is not None:
         begun.stop()
