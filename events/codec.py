@@ -24,13 +24,13 @@ from .text import printable, unprintable
 
 T = TypeVar("T")
 
-_REQUESTS: Final[dict[type, RequestName]] = {
-    messages.Register: RequestName.REGISTER,
-    messages.Unregister: RequestName.UNREGISTER,
-    messages.CheckAlive: RequestName.CHECK_ALIVE,
-    messages.Info: RequestName.INFO,
-    messages.Snapshot: RequestName.SNAPSHOT,
-    messages.Replay: RequestName.REPLAY,
+_REQUESTS: Final[dict[type, str]] = {
+    messages.Register: RequestName.REGISTER.value,
+    messages.Unregister: RequestName.UNREGISTER.value,
+    messages.CheckAlive: RequestName.CHECK_ALIVE.value,
+    messages.Info: RequestName.INFO.value,
+    messages.Snapshot: RequestName.SNAPSHOT.value,
+    messages.Replay: RequestName.REPLAY.value,
 }
 _REPLIES: Final[dict[type, str]] = {
     messages.RegisterAck: ReplyName.REGISTER_ACK.value,
@@ -50,8 +50,8 @@ _TOPICS: Final[dict[type, bytes]] = {
 _TopicName: TypeAlias = Literal["added", "removed", "tick", "bye"]
 
 
-class _Request(Struct, gc=False):
-    """Any request, to be written."""
+class _Named(Struct, gc=False):
+    """Any request or reply, to be written."""
 
     event: str
     payload: object
@@ -74,13 +74,6 @@ class _Body(Struct, gc=False, omit_defaults=True):
     reason: str | None = None
 
 
-class _Reply(Struct, gc=False):
-    """Any reply, to be written."""
-
-    event: str
-    payload: object
-
-
 class _EventsPayload(Struct):
     epoch: str
     seq: int
@@ -96,8 +89,7 @@ def _whole(payloads: Mapping[str, type]) -> Decoder[Any]:
     return Decoder(reduce(or_, envelopes))
 
 
-_NAMES: Final = {record: name.value for record, name in _REQUESTS.items()}
-_REQUESTED: Final = {name: record for record, name in _NAMES.items()}
+_REQUESTED: Final = {name: record for record, name in _REQUESTS.items()}
 _REPLIED: Final = {
     name: _EventsPayload if record is messages.EventsReply else record
     for record, name in _REPLIES.items()
@@ -130,13 +122,13 @@ def encode_request(request: messages.Request) -> bytes:
         MessageError: It holds what JSON cannot, NaN or an object of another type; or, to register,
             characters that do not print, which no registry takes.
     """
-    name = _NAMES[type(request)]
+    name = _REQUESTS[type(request)]
     if isinstance(request, messages.Register) and not _surely_prints(request):
         _check_text(request)
     try:
         if isinstance(request, messages.Register):
             _check_finite(request)
-        return _encode(_Request(name, request))
+        return _encode(_Named(name, request))
     except (TypeError, ValueError, OverflowError) as error:
         why = f"{name} cannot be written as JSON: {error}"
         raise MessageError(ErrorCode.INVALID, why, name) from None
@@ -240,13 +232,13 @@ def encode_reply(reply: messages.Reply) -> bytes:
             "seq": reply.seq,
             "events": [_body(event) for event in reply.events],
         }
-    return _encode(_Reply(_REPLIES[type(reply)], payload))
+    return _encode(_Named(_REPLIES[type(reply)], payload))
 
 
 @lru_cache(8)  # there are four that a registry gives
 def _ack(req_event: str, success: bool) -> bytes:
     ack = messages.Ack(req_event, success)
-    return _encode(_Reply(ReplyName.ACK.value, ack))
+    return _encode(_Named(ReplyName.ACK.value, ack))
 
 
 _ACKS: Final = {

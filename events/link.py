@@ -123,7 +123,7 @@ class Link:
 
     def agreed(self) -> None:
         """The handshake was a success: that is known, or something has been received."""
-        if self._key is None:
+        if self._key is None and self._monitor is not None:  # most often it is closed already
             # What may become of the connection later, the next one will tell; and a program may
             # have many, each of which costs two sockets for as long as it is watched.
             self._hush()
@@ -240,7 +240,6 @@ class RequestSocket:
         self._link: Link | None = None
         self._waiting = False
         self._sent = False
-        self._answered = False
 
     @property
     def waiting(self) -> Socket | None:
@@ -280,7 +279,6 @@ class RequestSocket:
             self.close()
         if self._link is None:
             self._link = Link(self._context, zmq.REQ, self._url, self._key)
-            self._answered = False
         self._waiting = True
         try:
             plain_send(self._link.socket)(request, zmq.NOBLOCK)
@@ -300,9 +298,7 @@ class RequestSocket:
         except zmq.Again:
             return None
         self._waiting = False
-        if not self._answered:
-            self._answered = True
-            self._link.agreed()
+        self._link.agreed()
         return frames
 
     def refusal(self) -> AuthenticationError | None:
