@@ -121,6 +121,7 @@ class Loop:
         self._woken_by = files
         self._has_slept = True
         self._marker_read = False
+        self._batch_time = _BATCH_TIME
         self._unsure: set[Socket] = {requests, stream, marker.stream}  # where something may wait
 
     def run(self) -> None:
@@ -229,7 +230,7 @@ class Loop:
 
     def _serve_waiting(self) -> bool:
         """Serve a batch of requests; say whether that was all that waited."""
-        end = time.monotonic() + _BATCH_TIME
+        end = time.monotonic() + self._batch_time
         return (not self._again or self._serve_again(end)) and self._serve_new(end)
 
     def _serve_new(self, end: float) -> bool:

@@ -19,6 +19,9 @@ from devicewatch.registry.marker import Marker
 from devicewatch.registry.settings import CoreSettings
 from devicewatch.registry.watchers import Watchers
 
+PATIENCE = 3600.0
+"""Seconds that a batch may take, unless a test says otherwise."""
+
 LONG_ENOUGH = 0.005
 """Seconds after which ZeroMQ looks for signs when something is sent."""
 
@@ -60,6 +63,8 @@ class Shop:
             self.core, journal or NoJournal(), self._requests, self._stream, marker, self._bell,
             watchers, self.counts, self._stopping,
         )  # fmt: skip
+        # A machine that is busy decides nothing here: not how many are served in a row, either.
+        self.loop._batch_time = PATIENCE
         self.loop._router._send = self._interrupted(self.loop._router._send)
         self.loop._send_event = self._interrupted(self.loop._send_event)
         # The one place where it sleeps: the sockets are real, and whether they are empty is asked.
