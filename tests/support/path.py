@@ -135,6 +135,7 @@ class World:
             "files": mock.Mock(wait=self.wait),
             "for_requests": [0],
             "marker_read": False,
+            "batch_time": loop_module._BATCH_TIME,
             "woken_by": [1, 2],
             "unsure": set(),
             "away_logged": math.inf,
