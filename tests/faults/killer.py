@@ -247,8 +247,8 @@ class Killer:
     def finish(self) -> Summary:
         """Stop the load, let the silent expire, and judge all that everybody was told."""
         self._end_owners()
+        self._raise_errors()
         for owner in self.owners:
-            owner.join()
             for member in owner.present():
                 member.fate = Fate.SILENT if member.lease == SHORT else Fate.PRESENT
         with self._client() as client:

@@ -95,10 +95,8 @@ class Owner:
         return [member for member in self.members if member.fate in gone]
 
     def join(self) -> None:
-        """Wait until it has stopped. `over` has to be set."""
+        """Wait until it has stopped, with an `error` or without. `over` has to be set."""
         self._thread.join()
-        if self.error is not None:
-            raise self.error
 
     # --- the thread -----------------------------------------------------------------------------
 
