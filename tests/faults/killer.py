@@ -2,7 +2,6 @@
 
 import contextlib
 import random
-import secrets
 import socket
 import time
 from collections import Counter
@@ -15,7 +14,7 @@ import zmq
 
 from devicewatch.events import Cursor, Device, Origin, State
 from tests.promises.validators import promise
-from tests.support.live import RawClient, let_pass, raw_client, wait_until
+from tests.support.live import RawClient, free_port, let_pass, raw_client, wait_until
 from tests.support.watchers import KINDS
 
 from . import flood
@@ -133,7 +132,7 @@ class Killer:
         self._dice, self._tell = dice, tell
         self.kills: list[Kill] = []
         options = ("--tick", str(TICK), "--history", str(HISTORY), *options)
-        self.registry = RegistryProcess(*options, ports=(quiet_port(), quiet_port()))
+        self.registry = RegistryProcess(*options, ports=(free_port(), free_port()))
         self.rounds = Rounds()
         self.rounds.lives.append(Life(time.time()))
         stack.enter_context(self.registry)
@@ -350,11 +349,3 @@ class Killer:
         self.rounds.set(over=True)
         for owner in self.owners:
             owner.join()
-
-
-def quiet_port() -> str:
-    """A free port, of those that the system gives to no connection, so that it stays free."""
-    while True:
-        port = secrets.choice(range(20_000, 32_000))  # not the same ones in two runs of one seed
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return str(port)

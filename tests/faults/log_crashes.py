@@ -26,9 +26,9 @@ from devicewatch.events import Event
 from devicewatch.registry.commands.demo import RunningCommand, StepFailed, running
 from devicewatch.subscribers.recovery import decode_bookmark
 from tests.promises.validators import promise
-from tests.support.live import let_pass, raw_client, wait_until
+from tests.support.live import free_port, let_pass, raw_client, wait_until
 
-from .killer import START, quiet_port
+from .killer import START
 from .processes import RegistryProcess
 from .traffic import Traffic
 from .truth import Historian, event_of
@@ -191,7 +191,7 @@ def crash(
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         options = ("--tick", "0.2", "--history", str(HISTORY), "--journal", str(folder / "journal"))
-        registry = RegistryProcess(*options, ports=(quiet_port(), quiet_port()))
+        registry = RegistryProcess(*options, ports=(free_port(), free_port()))
         stack.enter_context(registry)
         context = stack.enter_context(zmq.Context())
         victims = [

@@ -1,17 +1,23 @@
 """Help for tests with real sockets: a raw client, and waiting for conditions."""
 
+import contextlib
+import itertools
 import json
+import random
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import zmq
 
 PATIENCE = 10.0
 """Seconds after which a test gives up on what should happen in a fraction of one."""
+
+_PORTS: Final = itertools.cycle(random.SystemRandom().sample(range(20_000, 32_000), 12_000))
+"""Those that a system gives to no connection of another test, each once before any comes again."""
 
 
 def wait_until(condition: Callable[[], object], timeout: float = PATIENCE) -> None:
@@ -30,9 +36,11 @@ def let_pass(seconds: float) -> None:
 
 
 def free_port() -> str:
-    """A TCP port that nobody listens at just now."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return str(server.getsockname()[1])
+    """A TCP port that nobody listens at, and that stays free until it is used."""
+    for port in _PORTS:
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            break
+    return str(port)
 
 
 class RawClient:

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import threading
 import time
@@ -53,13 +52,6 @@ def wait_until(condition: Callable[[], bool], process: "subprocess.Popen[bytes]"
         if process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"this does not start: {_shown(process.args)}")
         pause.wait(0.02)
-
-
-def free_port() -> int:
-    """A port of this machine that nobody has at the moment."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def _shown(arguments: object) -> str:

@@ -10,8 +10,10 @@ from typing import Any, ClassVar, Final
 import attrs
 import msgspec
 
+from tests.support.live import free_port
+
 from .peer import HISTORY, MANY, Devices, News, Peer, Told, Way, addr_of, name_of, number_of
-from .servers import executable, free_port, running_server, wait_until
+from .servers import executable, running_server, wait_until
 
 _STREAM: Final = "devices"
 _EXPIRED: Final = "__keyevent@0__:expired"
@@ -44,12 +46,12 @@ class Redis(Peer):
         port = free_port()
         with tempfile.TemporaryDirectory() as directory:
             command = [
-                executable("redis-server") or "", "--bind", "127.0.0.1", "--port", str(port),
+                executable("redis-server") or "", "--bind", "127.0.0.1", "--port", port,
                 "--dir", directory, "--save", "", "--appendonly", "no",
                 "--notify-keyspace-events", "Ex",
             ]  # fmt: skip
             with running_server(*command) as process:
-                peer = cls(port, process.pid)
+                peer = cls(int(port), process.pid)
                 with peer.client() as client:
                     wait_until(lambda: _answers(client), process)
                     version = client.info("server")["redis_version"]
