@@ -7,7 +7,7 @@ VENV := .venv$(if $(COMPILED),-compiled)
 BIN := $(VENV)/bin
 PACKAGES := events registry subscribers
 
-NAMES := $(sort $(wildcard $(PACKAGES:=/*.py) $(PACKAGES:=/*/*.py) $(PACKAGES:=/*/static/*)))
+NAMES := $(sort $(wildcard $(PACKAGES:=/*.py) $(PACKAGES:=/*/*.py*) $(PACKAGES:=/*/static/*)))
 
 .PHONY: FORCE help demo test check format soak storms crashes log-crashes fuzz bench bench-quick \
 	performance bench-journal bench-peers herd floods screenshots compiled compiled-tests clean
@@ -42,8 +42,9 @@ compiled:
 	$(MAKE) compiled-tests COMPILED=1
 
 compiled-tests: $(VENV)/installed
-	$(BIN)/pytest --numprocesses 3 --dist worksteal tests/promises tests/registry/test_core*.py \
-		tests/registry/test_l*.py tests/registry/test_n*.py tests/registry/test_o*.py \
+	$(BIN)/pytest --numprocesses 3 --dist worksteal tests/promises tests/events/test_transfer.py \
+		tests/registry/test_core*.py tests/registry/test_l*.py \
+		tests/registry/test_n*.py tests/registry/test_o*.py \
 		tests/registry/test_ser*.py tests/registry/test_sh*.py
 
 test: $(VENV)/installed

@@ -1,7 +1,8 @@
 """Builds devicewatch. With DEVICEWATCH_COMPILED=1 its innermost modules become machine code.
 
 Everything else about the package is in `pyproject.toml`, and without that variable nothing is
-compiled. What is compiled is the same Python, by mypyc, from the types that it has anyway: see
+compiled. What is compiled is the same Python, by mypyc, from the types that it has anyway; and by
+Cython a module of its own, which moves messages by libzmq's calls instead of pyzmq's. See
 `docs/performance.md` for what it brings. It takes a C compiler with Python's headers, and
 a minute.
 """
@@ -31,7 +32,9 @@ COMPILED = (
 )
 """What every request goes through, and holds no records: those of attrs have code of their own."""
 
-TYPES = ("mypy>=2.4",)
+MESSAGES = "events/transfer/speedups.pyx"
+
+COMPILERS = ("cython>=3.1", "mypy>=2.4")
 
 ROOT = Path(__file__).parent
 TREE = ROOT / "build" / "compiled"
@@ -45,11 +48,12 @@ def main() -> None:
         return
     with (ROOT / "pyproject.toml").open("rb") as file:
         needed = tomllib.load(file)["project"]["dependencies"]
-    setup(setup_requires=[*TYPES, *needed], ext_modules=_extensions())
+    setup(setup_requires=[*COMPILERS, *needed], ext_modules=_extensions())
 
 
 def _extensions() -> list[Any]:
     try:
+        from Cython.Build import cythonize
         from mypyc.build import mypycify
     except ImportError:
         return []  # whoever builds asks for `setup_requires` first, and builds when it has them
@@ -61,11 +65,13 @@ def _extensions() -> list[Any]:
     package.mkdir(parents=True)
     for part in ("events", "registry", "subscribers"):
         shutil.copytree(ROOT / part, package / part)
+    # Of a package without this, mypy would rather read one that is installed already, an older one.
+    (package / "__init__.py").touch()
     os.environ["MYPYPATH"] = str(TREE)
     options = ["--config-file=", "--strict", "--namespace-packages", "--explicit-package-bases"]
     paths = [os.path.relpath(package / path) for path in COMPILED]
     extensions: list[Any] = mypycify([*options, *paths], group_name="devicewatch")
-    return extensions
+    return extensions + cythonize(os.path.relpath(package / MESSAGES), quiet=True)
 
 
 main()

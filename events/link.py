@@ -20,9 +20,8 @@ from .sockets import (
     has_message,
     new_socket,
     open_socket,
-    plain_send,
-    receive_frames,
 )
+from .transfer import plain_send, receive_frames
 
 _MISMATCH: Final = zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH
 _UNPROVEN: Final = zmq.PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC

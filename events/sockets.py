@@ -7,7 +7,7 @@ both need it, and neither may import the other.
 import math
 import select
 import socket as _socket
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Final, Self, TypeAlias
 
 import zmq
@@ -31,8 +31,6 @@ anew by this one: TCP by itself would keep it for hours when a cable is pulled (
 # Enums are slow, to calculate with and to hand over: as slow as what they are handed over to.
 _READABLE: Final = int(zmq.POLLIN)
 _EVENTS: Final = int(zmq.EVENTS)
-_NOBLOCK: Final = int(zmq.NOBLOCK)
-_RCVMORE: Final = int(zmq.RCVMORE)
 
 HANDSHAKE_TIMEOUT: Final = 6_000
 """Milliseconds in which both ends of a new connection have to introduce themselves."""
@@ -120,14 +118,6 @@ def connect(socket: Socket, url: str) -> None:
         raise _address_error(url, str(error)) from None
 
 
-def plain_send(socket: Socket) -> Callable[..., object]:
-    """A socket's `send(frame, flags=0)`, without what pyzmq's has for sockets of other kinds.
-
-    That is written in Python, and takes longer than to send a small frame.
-    """
-    return super(zmq.Socket, socket).send
-
-
 def has_message(socket: Socket) -> bool:
     """Whether a message waits, or its context is terminated; it takes notice of all else.
 
@@ -139,22 +129,6 @@ def has_message(socket: Socket) -> bool:
         ContextTerminated: It is.
     """
     return bool(int(socket.get(_EVENTS)) & _READABLE)
-
-
-def receive_frames(socket: Socket) -> list[bytes]:
-    """The next message that waits. `recv_multipart` would wait for one.
-
-    Frames that are not copied say by themselves whether there are more, but they are objects of
-    pyzmq's, which takes longer for whoever has just been asleep.
-
-    Raises:
-        Again: None waits.
-        ContextTerminated: The socket's context is terminated.
-    """
-    frames = [socket.recv(_NOBLOCK)]
-    while socket.get(_RCVMORE):
-        frames.append(socket.recv())  # it is there, or the first would not be
-    return frames
 
 
 class Files:

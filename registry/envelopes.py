@@ -5,23 +5,21 @@ a message without an envelope and is gone before it is read, the reply to the ne
 whoever's that is, ends where that one's would have gone. A device of the field waits for it for
 ever.
 
-An envelope is the way back, and an empty frame that ends it. A message is taken apart frame by
-frame, as pyzmq's calls for whole messages take several times as long: they ask the socket after
-each frame whether there are more, while a frame that is not copied brings the answer along.
+An envelope is the way back, and an empty frame that ends it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 import zmq
 
-from ..events.sockets import Socket, plain_send
+from ..events.sockets import Socket
+from ..events.transfer import Message, receive_routed, send_many
 
 Envelope: TypeAlias = list[bytes]
 
-
-Whose: TypeAlias = Callable[[zmq.Frame], str | None]
-"""Says whose a message is, by what ZeroMQ attaches to its frames."""
+Whose: TypeAlias = Callable[[Sequence[str | None]], str | None]
+"""Says whose a message is, by what ZeroMQ knows of it."""
 
 
 class Router:
@@ -29,43 +27,40 @@ class Router:
 
     Args:
         socket: A ROUTER.
+        properties: What `whose` goes by (see `receive_routed`).
         whose: Asked whose a message is; None if that does not matter.
     """
 
-    def __init__(self, socket: Socket, whose: Whose | None = None) -> None:
+    def __init__(
+        self, socket: Socket, properties: Sequence[str] = (), whose: Whose | None = None
+    ) -> None:
+        self._socket = socket
+        self._properties = properties
         self._whose = whose
-        self._receive = socket.recv
-        self._send = plain_send(socket)
+        self._waiting: list[Message] = []  # the next one is the last
 
-    def receive(self) -> tuple[Envelope, list[bytes], str | None]:
+    def receive(self, limit: int) -> tuple[Envelope, list[bytes], str | None]:
         """The next message that waits: its envelope, empty if it has none, its frames, and whose.
+
+        Args:
+            limit: How many may be taken out of the socket, if there is none that already was.
 
         Raises:
             Again: None waits.
         """
-        receive, peer = self._receive, None
-        if self._whose is None:
-            # The rest is there as well, or this frame would not be.
-            envelope = [receive(zmq.NOBLOCK)]
-        else:
-            first = receive(zmq.NOBLOCK, copy=False)
-            envelope, peer = [first.bytes], self._whose(first)
-        frame = receive(0, False)
-        while len(frame):
-            if not frame.more:
-                return [], [], peer
-            envelope.append(frame.bytes)
-            frame = receive(0, False)
-        frames = []
-        while frame.more:
-            frame = receive(0, False)
-            frames.append(frame.bytes)
-        return envelope, frames, peer
+        if not self._waiting:
+            self._waiting = receive_routed(self._socket, limit, self._properties)
+            if not self._waiting:
+                raise zmq.Again
+            self._waiting.reverse()
+        frames, known = self._waiting.pop()
+        peer = None if self._whose is None else self._whose(known)
+        try:
+            end = frames.index(b"", 1) + 1
+        except ValueError:
+            return [], [], peer
+        return frames[:end], frames[end:], peer
 
-    def reply(self, envelope: Envelope, frame: bytes) -> None:
-        """Send a reply back in the envelope of its request; to nobody, if they are gone."""
-        send = self._send
-        for hop in envelope:
-            send(hop, zmq.SNDMORE)
-        send(b"", zmq.SNDMORE)
-        send(frame)
+    def reply(self, replies: Iterable[tuple[Envelope, bytes]]) -> None:
+        """Send replies back, each in the envelope of its request; to nobody, if they are gone."""
+        send_many(self._socket, [[*envelope, frame] for envelope, frame in replies])

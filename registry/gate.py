@@ -18,7 +18,7 @@ import contextlib
 import os
 import socket as _socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -34,6 +34,9 @@ from .security import Grants
 from .tally import Tally
 
 _DOMAIN: Final = "devicewatch"
+
+KNOWN_BY: Final = ("User-Id", "__fd")
+"""What the gate has to know of a message: whose key it came with, and over which descriptor."""
 
 _BATCH: Final = 50
 """Handshakes decided in a row before requests get their turn."""
@@ -122,16 +125,15 @@ class Gate:
             log.warning("a key is not let in", peer=fingerprint(public), key=public, times=times)
         return False
 
-    def peer(self, frame: zmq.Frame, *, first: bool = False) -> str | None:
+    def peer(self, known: Sequence[str | None], *, first: bool = False) -> str | None:
         """Whose message it is: a public key; None for this process itself.
 
         Args:
-            frame: Of the message.
+            known: What ZeroMQ says of the message, of all that is in `KNOWN_BY`.
             first: Whether it is one that comes over a connection once.
         """
-        public = frame_property(frame, "User-Id")
-        if public is not None:
-            connection = str(frame.get("__fd"))
+        public, connection = known
+        if public is not None and connection is not None:
             seen = self._seen.get(connection)
             if first or seen is None or seen[0] != public:
                 self._seen[connection] = (public, _other_end(int(connection)))
@@ -162,14 +164,6 @@ class Gate:
     def close(self) -> None:
         """Decide no more."""
         self._zap.stop()
-
-
-def frame_property(frame: zmq.Frame, name: str) -> str | None:
-    """What ZeroMQ knows of a message by that name; None if nothing."""
-    try:
-        return str(frame.get(name))
-    except zmq.ZMQError:
-        return None
 
 
 def _open_files() -> list[int]:

@@ -30,12 +30,13 @@ from ..events.logs import get_logger
 from ..events.messages import Ack, Reply, Request
 from ..events.protocol import RequestName
 from ..events.records import StreamMessage
-from ..events.sockets import Files, Socket, has_message, plain_send
+from ..events.sockets import Files, Socket, has_message
+from ..events.transfer import properties_of, send_many
 from .core import RegistryCore
 from .counts import Counts
 from .doorbell import Doorbell
 from .envelopes import Envelope, Router
-from .gate import Gate, frame_property
+from .gate import KNOWN_BY, Gate
 from .journal import Change, Journal
 from .marker import Marker
 from .service import Collected, Service
@@ -48,7 +49,8 @@ _BATCH_TIME: Final = 0.005
 """Seconds after which a batch ends early: some requests take a millisecond or more."""
 
 _TOGETHER: Final = 64
-"""Replies that go out together: while ZeroMQ's thread sends these, the next are made ready."""
+"""Requests that are read together, and replies that go out together: while ZeroMQ's thread reads
+and sends, the others are served."""
 
 _TIMED: Final = 16
 """Of the renewals in a batch that succeed, the first and then one in so many are timed."""
@@ -98,7 +100,6 @@ class Loop:
         self._counting: Counts | None = None
         self._requests = requests
         self._stream = stream
-        self._send_event = plain_send(stream)
         self._events: list[list[bytes]] = []  # to be sent
         self._replies: list[tuple[Envelope, bytes]] = []
         self._timed: list[tuple[int, Request | None, Reply, float]] = []  # which, what, since when
@@ -107,8 +108,12 @@ class Loop:
         self._bell = bell
         self._gate = gate
         # Only where it matters: to know whose a request is takes a tenth of its time.
-        whose = _address if core.settings.limits.by_peer else None
-        self._router = Router(requests, whose if gate is None else gate.peer)
+        if gate is not None:
+            self._router = Router(requests, KNOWN_BY, gate.peer)
+        elif core.settings.limits.by_peer:
+            self._router = Router(requests, ["Peer-Address"], _address)
+        else:
+            self._router = Router(requests)
         self._stopping = stopping
         self._away_logged = 0.0
         self._marker_file = _file_of(marker.stream)
@@ -239,7 +244,7 @@ class Loop:
         serve = service.answer if at_once or service.trouble else service.collect
         for number in range(_BATCH):
             try:
-                envelope, frames, peer = receive()
+                envelope, frames, peer = receive(1 if at_once else _TOGETHER)
             except zmq.Again:
                 self._unsure.discard(self._requests)
                 return True
@@ -296,14 +301,11 @@ class Loop:
             self._withdraw(again)
         if self._events:
             self._unsure.add(self._stream)
-            for topic, body in self._events:
-                self._send_event(topic, zmq.SNDMORE)
-                self._send_event(body)
+            send_many(self._stream, self._events)
             self._events.clear()
         if self._replies:
             self._unsure.add(self._requests)
-            for envelope, answer in self._replies:
-                self._router.reply(envelope, answer)
+            self._router.reply(self._replies)
             self._replies.clear()
         if self._timed:
             now = time.monotonic()
@@ -327,11 +329,12 @@ class Loop:
         try:
             for _ in range(_BATCH):
                 frame = self._stream.recv(zmq.NOBLOCK, copy=False)
+                known = properties_of(frame, KNOWN_BY)
                 if frame.bytes.startswith(b"\1"):
                     found = True
-                    self._watchers.heard_from(frame)
+                    self._watchers.heard_from(known[-1])
                 if self._gate is not None:
-                    self._gate.peer(frame, first=True)
+                    self._gate.peer(known, first=True)
             self._unsure.add(self._stream)
         except zmq.Again:
             self._unsure.discard(self._stream)
@@ -358,6 +361,6 @@ def _file_of(socket: Socket) -> int:
     return int(socket.get(zmq.FD))
 
 
-def _address(frame: zmq.Frame) -> str | None:
+def _address(known: Sequence[str | None]) -> str | None:
     """The IP address that a message comes from; None if it is this process itself."""
-    return frame_property(frame, "Peer-Address")
+    return known[0]

@@ -55,10 +55,14 @@ class Watchers:
     def __len__(self) -> int:
         return len(self._subscribed)
 
-    def heard_from(self, frame: zmq.Frame) -> None:
-        """A subscription has come. To be followed by `look`, before the next one that does not."""
-        with contextlib.suppress(zmq.ZMQError):  # it comes from this process
-            self._heard.add(int(frame.get("__fd")))
+    def heard_from(self, descriptor: str | None) -> None:
+        """A subscription has come. To be followed by `look`, before the next one that does not.
+
+        Args:
+            descriptor: The file descriptor that it has come over; None from this process itself.
+        """
+        if descriptor is not None:
+            self._heard.add(int(descriptor))
 
     def look(self, now: float) -> None:
         """See who has come and gone."""

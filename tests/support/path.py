@@ -123,7 +123,6 @@ class World:
             "core": self.core,
             "router": _Router(self, random),
             "stream": stream,
-            "send_event": stream.send,
             "events": [],
             "replies": [],
             "timed": [],
@@ -153,6 +152,7 @@ class World:
         for name, fake in {
             "time": self,
             "has_message": lambda socket: socket == "requests" and bool(self.queue),
+            "send_many": lambda stream, messages: stream.send(messages),
         }.items():
             self._patches.enter_context(mock.patch.object(loop_module, name, fake))
         return self
@@ -243,7 +243,7 @@ class _Router:
         self._world, self._random = world, random
         self._asking: dict[bytes, Connection] = {}  # by the way back
 
-    def receive(self) -> tuple[list[bytes], list[bytes], None]:
+    def receive(self, limit: int) -> tuple[list[bytes], list[bytes], None]:
         world = self._world
         world.let_pass(self._random.choice((STEP, STEP, 0.002)))
         world.may_stop()
@@ -258,8 +258,9 @@ class _Router:
         self._asking[way_back] = connection
         return [way_back], [request], None
 
-    def reply(self, envelope: list[bytes], reply: bytes) -> None:
-        self._asking[envelope[0]].answered(json.loads(reply))
+    def reply(self, replies: list[tuple[list[bytes], bytes]]) -> None:
+        for envelope, reply in replies:
+            self._asking[envelope[0]].answered(json.loads(reply))
 
 
 class _Stream:
@@ -267,15 +268,13 @@ class _Stream:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._topic = b""
 
-    def send(self, frame: bytes, flags: int = 0) -> None:
-        if flags:
-            self._topic = frame
-        elif self._topic == b"removed":
-            name = json.loads(frame)["device"]["name"]
-            [device] = [device for device in self._world.devices if device.name == name]
-            self._world.late[name] = device.overdue()
+    def send(self, messages: list[list[bytes]]) -> None:
+        for topic, body in messages:
+            if topic == b"removed":
+                name = json.loads(body)["device"]["name"]
+                [device] = [device for device in self._world.devices if device.name == name]
+                self._world.late[name] = device.overdue()
 
     def recv(self, flags: int, *, copy: bool) -> zmq.Frame:
         raise zmq.Again

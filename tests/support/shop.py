@@ -2,15 +2,17 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from unittest import mock
 
 import zmq
 
 from devicewatch.events.codec import encode_request
 from devicewatch.events.messages import CheckAlive, Register
 from devicewatch.events.sockets import Context, Socket, has_message
-from devicewatch.registry import Journal, NoJournal
+from devicewatch.events.transfer import send_many
+from devicewatch.registry import Journal, NoJournal, envelopes, loop
 from devicewatch.registry.core import RegistryCore
 from devicewatch.registry.counts import Counts
 from devicewatch.registry.doorbell import Doorbell
@@ -65,22 +67,20 @@ class Shop:
         )  # fmt: skip
         # A machine that is busy decides nothing here: not how many are served in a row, either.
         self.loop._batch_time = PATIENCE
-        self.loop._router._send = self._interrupted(self.loop._router._send)
-        self.loop._send_event = self._interrupted(self.loop._send_event)
+        for module in (loop, envelopes):
+            stack.enter_context(mock.patch.object(module, "send_many", self._send_many))
         # The one place where it sleeps: the sockets are real, and whether they are empty is asked.
         self.loop._files.wait = self._sleep  # type: ignore[method-assign]
 
-    def _interrupted(self, send: Callable[..., object]) -> Callable[..., object]:
-        def sending(frame: bytes, flags: int = 0) -> None:
-            send(frame, flags)
-            if not flags and self.between is not None:
+    def _send_many(self, socket: Socket, messages: Sequence[Sequence[bytes]]) -> None:
+        for message in messages:
+            send_many(socket, [message])
+            if self.between is not None:
                 between, self.between = self.between, None
                 between()
                 since = time.monotonic()
                 while time.monotonic() < since + LONG_ENOUGH:
                     pass
-
-        return sending
 
     def _sleep(self, seconds: float) -> list[int]:
         assert not has_message(self._requests), "a request waits"

@@ -1,0 +1,109 @@
+"""How messages are moved by pyzmq's own calls."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeAlias
+
+import zmq
+
+# As in `sockets`: enums take as long to hand over as what they are handed over to.
+_NOBLOCK: Final = int(zmq.NOBLOCK)
+_RCVMORE: Final = int(zmq.RCVMORE)
+_SNDMORE: Final = int(zmq.SNDMORE)
+
+Socket: TypeAlias = zmq.Socket[bytes]
+
+Message: TypeAlias = tuple[list[bytes], tuple[str | None, ...]]
+"""The frames of a message, and what ZeroMQ knows about it of all that it was asked for."""
+
+
+def receive_frames(socket: Socket) -> list[bytes]:
+    """The next message that waits. `recv_multipart` would wait for one.
+
+    Frames that are not copied say by themselves whether there are more, but they are objects of
+    pyzmq's, which takes longer for whoever has just been asleep.
+
+    Raises:
+        Again: None waits.
+        ContextTerminated: The socket's context is terminated.
+    """
+    frames = [socket.recv(_NOBLOCK)]
+    while socket.get(_RCVMORE):
+        frames.append(socket.recv())  # it is there, or the first would not be
+    return frames
+
+
+def receive_routed(socket: Socket, limit: int, properties: Sequence[str] = ()) -> list[Message]:
+    """The next messages that wait at a ROUTER; none, if none does.
+
+    Args:
+        socket: The ROUTER. The first frame of each message says which way it came.
+        limit: How many messages at most.
+        properties: What else to say of each message, by the names of `zmq_msg_gets`
+            (http://api.zeromq.org/4-3:zmq-msg-gets), such as "Peer-Address". None takes the place
+            of what is not known.
+
+    Raises:
+        ContextTerminated: The socket's context is terminated.
+    """
+    messages: list[Message] = []
+    while len(messages) < limit:
+        try:
+            messages.append(_receive_routed(socket.recv, properties))
+        except zmq.Again:
+            break
+    return messages
+
+
+def _receive_routed(receive: Callable[..., Any], properties: Sequence[str]) -> Message:
+    """Frame by frame, as pyzmq's calls for whole messages take several times as long.
+
+    They ask the socket after each frame whether there are more, while a frame that is not copied
+    brings the answer along. After the first there always is one.
+    """
+    if properties:
+        first = receive(_NOBLOCK, False)
+        frames, known = [first.bytes], properties_of(first, properties)
+    else:
+        frames, known = [receive(_NOBLOCK)], ()
+    frame = receive(0, False)
+    while frame.more:
+        frames.append(frame.bytes)
+        frame = receive(0, False)
+    frames.append(frame.bytes)
+    return frames, known
+
+
+def properties_of(frame: zmq.Frame, names: Sequence[str]) -> tuple[str | None, ...]:
+    """What ZeroMQ knows by these names of the message that a frame is of; None where nothing."""
+    return tuple([_property_of(frame, name) for name in names])
+
+
+def _property_of(frame: zmq.Frame, name: str) -> str | None:
+    try:
+        return str(frame.get(name))
+    except zmq.ZMQError:
+        return None
+
+
+def send_many(socket: Socket, messages: Iterable[Sequence[bytes]]) -> None:
+    """Send messages, each of one frame at least, through a socket that never waits.
+
+    Those are ROUTER and XPUB: what they cannot send now, to somebody who reads too slowly or is
+    gone, they drop.
+
+    Raises:
+        ContextTerminated: The socket's context is terminated.
+    """
+    send = plain_send(socket)
+    for *frames, last in messages:
+        for frame in frames:
+            send(frame, _SNDMORE)
+        send(last)
+
+
+def plain_send(socket: Socket) -> Callable[..., object]:
+    """A socket's `send(frame, flags=0)`, without what pyzmq's has for sockets of other kinds.
+
+    That is written in Python, and takes longer than to send a small frame.
+    """
+    return super(zmq.Socket, socket).send

@@ -1,0 +1,148 @@
+"""Messages are moved in the same way, whichever code does it."""
+
+import threading
+from collections.abc import Callable, Iterator
+from types import ModuleType
+
+import pytest
+import zmq
+
+from devicewatch.events import transfer
+from devicewatch.events.sockets import Context, Socket, has_message
+from devicewatch.events.transfer import plain
+from devicewatch.registry.build import COMPILED
+from tests.support.live import free_port, wait_until
+
+FRAMES = [[b"one"], [b"", b"two"], [b"", b"", b"three"], [b""], [b"x" * 100_000, b"y"], [b"", b""]]
+
+
+@pytest.fixture(params=["plain", "speedups"])
+def way(request: pytest.FixtureRequest) -> ModuleType:
+    if request.param == "plain":
+        return plain
+    if not COMPILED:
+        pytest.skip("not compiled")
+    from devicewatch.events.transfer import speedups  # noqa: PLC0415 (it is there if compiled)
+
+    return speedups
+
+
+@pytest.fixture
+def router(context: Context) -> Iterator[Socket]:
+    with context.socket(zmq.ROUTER) as socket:
+        socket.linger = 0
+        socket.bind(f"tcp://127.0.0.1:{free_port()}")
+        yield socket
+
+
+@pytest.fixture
+def dealer(context: Context, router: Socket) -> Iterator[Socket]:
+    with context.socket(zmq.DEALER) as socket:
+        socket.linger = 0
+        socket.routing_id = b"me"
+        socket.connect(router.get_string(zmq.LAST_ENDPOINT))
+        yield socket
+
+
+def test_what_is_compiled_is_used() -> None:
+    assert (transfer.send_many is not plain.send_many) == COMPILED
+
+
+def test_messages_arrive_as_they_were_sent(way: ModuleType, router: Socket, dealer: Socket) -> None:
+    received = []
+
+    def all_have_come() -> bool:
+        received.extend(way.receive_routed(router, 2))
+        return len(received) == len(FRAMES)
+
+    for frames in FRAMES:
+        dealer.send_multipart(frames)
+    wait_until(all_have_come)
+    assert received == [([b"me", *frames], ()) for frames in FRAMES]
+    assert way.receive_routed(router, 2) == []
+
+    way.send_many(router, [frames for frames, _ in received])
+    assert [dealer.recv_multipart() for _ in FRAMES] == FRAMES
+
+
+def test_no_more_are_received_than_were_asked_for(
+    way: ModuleType, router: Socket, dealer: Socket
+) -> None:
+    for number in range(5):
+        dealer.send(b"%d" % number)
+    wait_until(lambda: has_message(router))
+    first = way.receive_routed(router, 1)
+    assert [frames[1] for frames, _ in first] == [b"0"]
+    wait_until(lambda: has_message(router))
+    assert way.receive_routed(router, 0) == []
+    assert has_message(router)
+
+
+def test_it_says_what_zeromq_knows_of_a_message(
+    way: ModuleType, router: Socket, dealer: Socket
+) -> None:
+    dealer.send_multipart([b"", b"hello"])
+    wait_until(lambda: has_message(router))
+    properties = ["Peer-Address", "Socket-Type", "X-Nonsense"]
+    received = way.receive_routed(router, 1, properties)
+    assert received == [([b"me", b"", b"hello"], ("127.0.0.1", "DEALER", None))]
+
+
+def test_one_at_a_time(way: ModuleType, context: Context) -> None:
+    with context.socket(zmq.PAIR) as sender, context.socket(zmq.PAIR) as receiver:
+        receiver.bind("inproc://pair")
+        sender.connect("inproc://pair")
+        for frames in FRAMES:
+            sender.send_multipart(frames)
+        assert [way.receive_frames(receiver) for _ in FRAMES] == FRAMES
+        with pytest.raises(zmq.Again):
+            way.receive_frames(receiver)
+
+
+def test_nothing_is_sent_to_those_who_are_gone(
+    way: ModuleType, router: Socket, dealer: Socket
+) -> None:
+    dealer.send(b"hello")
+    wait_until(lambda: has_message(router))
+    way.send_many(router, [[b"nobody", b"1"], [b"me", b"2"], [b"nobody", b"3"]])
+    assert dealer.recv() == b"2"
+
+
+def test_only_bytes_are_sent(way: ModuleType, router: Socket) -> None:
+    with pytest.raises(TypeError):
+        way.send_many(router, [["text"]])
+
+
+def test_a_socket_that_was_closed(way: ModuleType, context: Context) -> None:
+    socket = context.socket(zmq.ROUTER)
+    socket.close()
+    moves: list[Callable[[], object]] = [
+        lambda: way.receive_frames(socket),
+        lambda: way.receive_routed(socket, 1),
+        lambda: way.send_many(socket, [[b"nobody", b"1"]]),
+    ]
+    for move in moves:
+        with pytest.raises(zmq.ZMQError) as caught:
+            move()
+        assert caught.value.errno == zmq.ENOTSOCK
+
+
+def test_a_context_that_has_ended(way: ModuleType) -> None:
+    context: Context = zmq.Context()
+    socket = context.socket(zmq.ROUTER)
+    ending = threading.Thread(target=context.term)
+    ending.start()
+
+    def has_ended() -> bool:
+        try:
+            return bool(way.receive_routed(socket, 1))
+        except zmq.ContextTerminated:
+            return True
+
+    wait_until(has_ended)
+    with pytest.raises(zmq.ContextTerminated):
+        way.receive_frames(socket)
+    with pytest.raises(zmq.ContextTerminated):
+        way.send_many(socket, [[b"nobody", b"1"]])
+    socket.close()
+    ending.join()
