@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -192,42 +193,48 @@ def test_a_process_that_is_stopped_gives_no_sign_of_life(manager: Manager) -> No
         manager.listen_for(ALIVE)
 
 
-@pytest.mark.interpreted
-def test_a_process_whose_loop_is_stuck_gives_none_though_its_main_thread_lives(
-    manager: Manager, context: Context
-) -> None:
+@contextmanager
+def stuck(manager: Manager, context: Context) -> Iterator["subprocess.Popen[str]"]:
+    """A process whose loop is stuck, while its main thread lives."""
     with subprocess.Popen(
         [sys.executable, "-c", STUCK_ON_INFO, *SERVE],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
         try:
             assert process.stdout is not None
-            assert process.stderr is not None
             url = process.stdout.readline().split()[4]
             manager.listen_for(ALIVE)
             with raw_client(context, url) as client:
                 client.socket.send(b'{"event":"INFO","payload":{}}')
                 manager.listen_for("STATUS=the registry's loop does not come round")
-                assert manager.told_since(lambda: let_pass(WATCHDOG)) == []
-                process.send_signal(signal.SIGHUP)
-                log = iter(process.stderr.readline, "")
-                assert any("nothing to reload" in line for line in log)
+                yield process
         finally:
             process.kill()
 
 
 @pytest.mark.interpreted
+def test_a_process_whose_loop_is_stuck_gives_none_though_its_main_thread_lives(
+    manager: Manager, context: Context
+) -> None:
+    with stuck(manager, context) as process:
+        assert manager.told_since(lambda: let_pass(WATCHDOG)) == []
+        process.send_signal(signal.SIGHUP)
+        assert process.stderr is not None
+        log = iter(process.stderr.readline, "")
+        assert any("nothing to reload" in line for line in log)
+
+
+@pytest.mark.interpreted
 def test_what_kills_a_stuck_registry_makes_it_say_where_it_stood(
-    manager: Manager, monkeypatch: pytest.MonkeyPatch
+    manager: Manager, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The unit sets the variable, and systemd sends the signal."""
     monkeypatch.setenv("PYTHONFAULTHANDLER", "1")
-    with running(*SERVE) as serve:
-        manager.listen_for(ALIVE)
-        serve.process.send_signal(signal.SIGABRT)
-        # Python may stumble over a thread that goes on while it writes; the log is what counts.
-        assert serve.process.wait(PATIENCE) in (-signal.SIGABRT, -signal.SIGSEGV)
-        assert "in do_round" in errors_of(serve)
+    with stuck(manager, context) as process:
+        process.send_signal(signal.SIGABRT)
+        _, errors = process.communicate(timeout=PATIENCE)
+        assert process.returncode == -signal.SIGABRT
+        assert "in do_round" in errors
 
 
 # --- without, and with one that is of no use ------------------------------------------------------
