@@ -42,7 +42,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Final, assert_never
 
-import attrs
+from msgspec.structs import replace
 
 from ..events.messages import (
     Ack,
@@ -476,10 +476,10 @@ def _asks_for_what_it_has(request: Register, before: Register, name: str) -> boo
         before: What it had asked for.
         name: The name that it got.
     """
-    of_old = attrs.evolve(request, displace=before.displace)
+    of_old = replace(request, displace=before.displace)
     if of_old == before:
         return True
-    of_old = attrs.evolve(of_old, name=before.name, overwrite=before.overwrite)
+    of_old = replace(of_old, name=before.name, overwrite=before.overwrite)
     return of_old == before and request.name == name
 
 

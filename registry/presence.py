@@ -39,6 +39,7 @@ from random import random
 from typing import Final
 
 import attrs
+from msgspec.structs import replace
 
 from ..events.codec import decode_reply, encode_request
 from ..events.errors import (
@@ -303,9 +304,7 @@ class Presence:
         self._was_registered = True
         self.error = None
         self._uuid = ack.uuid
-        self._register = attrs.evolve(
-            self._register, name=ack.name, overwrite=False, displace=False
-        )
+        self._register = replace(self._register, name=ack.name, overwrite=False, displace=False)
         before = self.status.name
         other = before not in ("", ack.name)
         why = f"another device has taken the name {before!r}" if other else ""

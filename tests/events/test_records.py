@@ -1,11 +1,14 @@
 """Records are plain, frozen values, and none of them gives a secret away."""
 
 from collections.abc import Callable
+from typing import get_args
 
 import attrs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from devicewatch import events
 from devicewatch.events import messages
@@ -188,22 +191,35 @@ def test_an_event_is_live_unless_it_says_otherwise() -> None:
     ],
     ids=lambda message: type(message).__name__,
 )
-def test_a_secret_is_in_the_message_but_not_in_its_repr(message: attrs.AttrsInstance) -> None:
-    assert SECRET in str(attrs.asdict(message))
+def test_a_secret_is_in_the_message_but_not_in_its_repr(message: Struct) -> None:
+    assert SECRET in str(asdict(message))
     assert SECRET not in repr(message)
     assert SECRET not in f"{message} {[message]}"
 
 
 def test_no_field_that_holds_a_secret_is_in_a_repr() -> None:
-    secrets = {
-        (record.__name__, field.name): field.repr
-        for record in vars(messages).values()
-        if attrs.has(record)
-        for field in attrs.fields(record)
-        if field.name in {"uuid", "instance"}
-    }
-    assert len(secrets) == 4
-    assert not any(secrets.values())
+    secrets = 0
+    for message in get_args(messages.Request) + get_args(messages.Reply):
+        fields = set(message.__struct_fields__)
+        held = fields & {"uuid", "instance"}
+        secrets += len(held)
+        shown = repr(message(**{field: SECRET if field in held else "shown" for field in fields}))
+        assert SECRET not in shown
+        assert shown.count("shown") == len(fields - held)
+    assert secrets == 4
+
+
+@pytest.mark.parametrize(
+    "message", get_args(messages.Request) + get_args(messages.Reply), ids=lambda kind: kind.__name__
+)
+def test_a_message_cannot_be_changed(message: type[Struct]) -> None:
+    fields = dict.fromkeys(message.__struct_fields__, "x")
+    made = message(**fields)
+    for field in fields:
+        with pytest.raises(AttributeError):
+            setattr(made, field, "y")
+    assert made == message(**fields)
+    assert len({made, message(**fields)}) == 1
 
 
 def test_what_everyone_may_know_of_a_device_does_not_include_its_secrets() -> None:

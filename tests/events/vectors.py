@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import attrs
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from devicewatch.events import messages
 from devicewatch.events.protocol import Reason
@@ -80,9 +82,10 @@ def message_of(meaning: dict[str, Any]) -> StreamMessage:
     return _event_of(meaning)
 
 
-def explicit(record: attrs.AttrsInstance) -> str:
+def explicit(record: attrs.AttrsInstance | Struct) -> str:
     """A record with all that `==` and `repr` overlook: types of numbers, secrets, metadata."""
-    return f"{type(record).__name__} {attrs.asdict(record)}"
+    fields = asdict(record) if isinstance(record, Struct) else attrs.asdict(record)
+    return f"{type(record).__name__} {fields}"
 
 
 def _event_of(meaning: dict[str, Any]) -> Event:

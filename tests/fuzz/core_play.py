@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from itertools import count
 from typing import ClassVar, Final
 
-import attrs
 import msgspec
 
 from devicewatch.events.codec import (
@@ -243,7 +242,7 @@ class CorePlay:
         try:
             frame = encode_request(request)
         except MessageError:  # its text does not print; the registry has to say so as well
-            payload = attrs.asdict(request)
+            payload = msgspec.structs.asdict(request)
             frame = msgspec.json.encode({"event": request_name(request), "payload": payload})
         return self._send([frame])
 

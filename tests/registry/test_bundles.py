@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from devicewatch.events.codec import decode_reply, encode_request
 from devicewatch.events.messages import (
@@ -100,7 +100,7 @@ def encoded(request: Request | bytes) -> bytes:
 
 
 def wish(number: int, device_type: str = "camera", **more: Any) -> Register:
-    return attrs.evolve(Register(device_type, f"tcp://{number}", f"cam-{number}"), **more)
+    return replace(Register(device_type, f"tcp://{number}", f"cam-{number}"), **more)
 
 
 def codes(replies: Sequence[Reply]) -> list[str]:

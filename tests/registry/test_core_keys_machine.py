@@ -20,6 +20,7 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
+from msgspec.structs import replace
 
 from devicewatch.events.messages import (
     Ack,
@@ -286,14 +287,14 @@ class KeyedCoreBesideAModel(RuleBasedStateMachine):
         """Its owner, or whoever has stolen its instance."""
         held = data.draw(st.sampled_from(self._present))
         name = data.draw(st.sampled_from([held.request.name, held.device.name]))
-        request = attrs.evolve(held.request, name=name, overwrite=overwrite, displace=displace)
+        request = replace(held.request, name=name, overwrite=overwrite, displace=displace)
         self._ask(peer, request)
 
     @precondition(lambda self: self._present)
     @rule(peer=PEER, data=st.data(), addr=ADDRS)
     def somebody_takes_a_name(self, peer: str, data: st.DataObject, addr: str) -> None:
         held = data.draw(st.sampled_from(self._present))
-        request = attrs.evolve(held.request, name=held.device.name, addr=addr, overwrite=True)
+        request = replace(held.request, name=held.device.name, addr=addr, overwrite=True)
         self._ask(peer, request)
 
     def _some_uuid(self, data: st.DataObject) -> str:

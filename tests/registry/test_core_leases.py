@@ -2,8 +2,8 @@
 
 from typing import Any
 
-import attrs
 import pytest
+from msgspec.structs import replace
 
 from devicewatch.events.messages import (
     Ack,
@@ -170,7 +170,7 @@ def test_a_repeated_request_of_an_instance_gets_the_same_registration(core: Regi
     request = wish(instance="i", metadata={"fps": 30})
     first = register(core, request)
 
-    assert core.handle(attrs.evolve(request), 5.0) == (first, [])
+    assert core.handle(replace(request), 5.0) == (first, [])
     assert core.seq == 1
     assert list(core.devices) == ["cam"]
 
@@ -187,7 +187,7 @@ def test_a_repeated_request_is_told_where_the_stream_is_now(core: RegistryCore) 
     first = register(core, request)
     register(core, wish("arm", "tcp://b"))
 
-    assert register(core, request) == attrs.evolve(first, seq=2)
+    assert register(core, request) == replace(first, seq=2)
 
 
 def test_a_repeated_request_renews_the_lease(core: RegistryCore) -> None:
@@ -229,7 +229,7 @@ def test_a_different_request_of_an_instance_is_a_new_registration(
 ) -> None:
     request = wish(instance="i", metadata={"fps": 30})
     first = register(core, request)
-    reply, events = core.handle(attrs.evolve(request, **change), 0.0)
+    reply, events = core.handle(replace(request, **change), 0.0)
 
     assert isinstance(reply, RegisterAck)
     assert reply.uuid != first.uuid
@@ -247,7 +247,7 @@ def test_an_instance_may_claim_the_name_that_it_got(core: RegistryCore) -> None:
     core.handle(Unregister(first.uuid), 0.0)
     second = register(core, claim)
     assert second.name == "cam-1"
-    assert register(core, claim) == register(core, attrs.evolve(claim, displace=True)) == second
+    assert register(core, claim) == register(core, replace(claim, displace=True)) == second
 
 
 @pytest.mark.parametrize("change", [{"metadata": {"fps": 60}}, {"device_type": "webcam"}])
@@ -268,7 +268,7 @@ def test_an_instance_that_overwrites_another_s_name_gets_it(core: RegistryCore) 
     request = wish("cam", "tcp://b", instance="i")
     register(core, request)
 
-    assert summary(events_of(core, attrs.evolve(request, overwrite=True))) == [
+    assert summary(events_of(core, replace(request, overwrite=True))) == [
         ("removed", "cam-1", "replaced"),
         ("removed", "cam", "replaced"),
         ("added", "cam", None),
@@ -279,7 +279,7 @@ def test_an_instance_that_overwrites_its_own_name_changes_nothing(core: Registry
     request = wish(instance="i")
     register(core, request)
 
-    assert events_of(core, attrs.evolve(request, overwrite=True)) == []
+    assert events_of(core, replace(request, overwrite=True)) == []
 
 
 def test_an_instance_at_another_address_is_a_new_registration(core: RegistryCore) -> None:

@@ -23,6 +23,7 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
+from msgspec.structs import replace
 
 from devicewatch.events.messages import (
     Ack,
@@ -234,7 +235,7 @@ class CoreBesideAModel(RuleBasedStateMachine):
     @rule(data=st.data())
     def a_device_registers_again(self, data: st.DataObject) -> None:
         held = data.draw(st.sampled_from(self._present))
-        self._register(attrs.evolve(held.request))
+        self._register(replace(held.request))
 
     @precondition(lambda self: self._present)
     @rule(data=st.data(), displace=st.booleans(), overwrite=st.booleans())
@@ -243,16 +244,14 @@ class CoreBesideAModel(RuleBasedStateMachine):
     ) -> None:
         held = data.draw(st.sampled_from(self._present))
         self._register(
-            attrs.evolve(
-                held.request, name=held.device.name, displace=displace, overwrite=overwrite
-            )
+            replace(held.request, name=held.device.name, displace=displace, overwrite=overwrite)
         )
 
     @precondition(lambda self: self._present)
     @rule(data=st.data(), addr=ADDRS)
     def a_device_moves_and_takes_its_name_along(self, data: st.DataObject, addr: str) -> None:
         held = data.draw(st.sampled_from(self._present))
-        self._register(attrs.evolve(held.request, name=held.device.name, addr=addr, overwrite=True))
+        self._register(replace(held.request, name=held.device.name, addr=addr, overwrite=True))
 
     def _some_uuid(self, data: st.DataObject) -> str:
         choices = [st.sampled_from(["", "made-up", "cam", "tcp://1"])]
@@ -338,7 +337,7 @@ class CoreBesideAModel(RuleBasedStateMachine):
         requests: list[Request] = [
             Unregister(held.uuid),
             CheckAlive(held.uuid, held.lease + alive_timeout),
-            attrs.evolve(held.request, name="", instance="another", displace=True),
+            replace(held.request, name="", instance="another", displace=True),
         ]
         self._is_not_kept(data.draw(st.sampled_from(requests)))
 

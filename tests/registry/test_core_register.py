@@ -2,7 +2,6 @@
 
 from uuid import UUID
 
-import attrs
 import pytest
 
 from devicewatch.events.messages import (
@@ -21,6 +20,7 @@ from devicewatch.events.protocol import (
 )
 from devicewatch.events.records import Added, Device
 from devicewatch.registry.core import RegistryCore
+from tests.events.vectors import explicit
 from tests.support.cores import (
     EPOCH,
     added,
@@ -335,7 +335,7 @@ def test_no_uuid_or_instance_is_in_what_others_get_to_see(core: RegistryCore) ->
     replies = [core.handle(each, 0.0)[0] for each in (Info(), Snapshot(), Replay(EPOCH, 0))]
     assert summary(events)[-1] == ("removed", "cam", "expired")
 
-    seen = str([attrs.asdict(each) for each in (*events, *replies)])
+    seen = str([explicit(each) for each in (*events, *replies)])
     assert "cam" in seen
     assert "uuid" not in seen
     assert "secret" not in seen

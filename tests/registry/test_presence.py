@@ -4,8 +4,8 @@ import itertools
 import math
 from typing import Any
 
-import attrs
 import pytest
+from msgspec.structs import replace
 
 from devicewatch.events import MessageError, RequestRefused
 from devicewatch.events.messages import (
@@ -314,7 +314,7 @@ def test_a_device_that_is_not_known_any_more_claims_its_name_at_once() -> None:
 
     assert hand.told() == [("registering", "camera-3")]
     assert "no longer knows" in hand.presence.status.why
-    assert hand.asked() == attrs.evolve(hand.wish, name="camera-3", overwrite=False, displace=False)
+    assert hand.asked() == replace(hand.wish, name="camera-3", overwrite=False, displace=False)
     hand.reply(granted("camera-3", 5.0, "uuid-2"))
     assert hand.told() == [("present", "camera-3")]
     assert hand.presence.status.why == ""
@@ -341,7 +341,7 @@ def test_a_device_that_lost_its_name_tells_and_keeps_the_new_one() -> None:
     assert "taken the name 'cam'" in status.why
     hand.to_deadline()
     hand.reply(UNKNOWN)
-    assert hand.asked() == attrs.evolve(CLAIM, name="cam-1")
+    assert hand.asked() == replace(CLAIM, name="cam-1")
     hand.reply(granted("cam-1", uuid="uuid-3"))
     assert hand.presence.status.why == ""
     assert hand.presence.status.previous_name == "cam"

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any, Final
 
-import attrs
 import hypothesis.strategies as st
 import pytest
 from hypothesis import Phase, settings
@@ -21,6 +20,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from msgspec.structs import replace
 
 from devicewatch.events.messages import Register, RegisterAck, Request
 from devicewatch.registry.presence import Presence, PresenceState
@@ -223,18 +223,18 @@ def test_every_device_holds_on_through_every_fault() -> None:
 
 def forgets_who_it_is(self: Presence, request: Request, now: float) -> None:
     if isinstance(request, Register):
-        request = attrs.evolve(request, instance=None)
+        request = replace(request, instance=None)
     ask(self, request, now)
 
 
 def fights_for_its_address(self: Presence, ack: RegisterAck) -> None:
     registered(self, ack)
-    self._register = attrs.evolve(self._register, displace=True)
+    self._register = replace(self._register, displace=True)
 
 
 def fights_for_its_name(self: Presence, ack: RegisterAck) -> None:
     registered(self, ack)
-    self._register = attrs.evolve(self._register, overwrite=True, displace=True)
+    self._register = replace(self._register, overwrite=True, displace=True)
 
 
 def asks_without_a_pause(self: Presence) -> float:
