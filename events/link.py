@@ -17,11 +17,10 @@ from .sockets import (
     Context,
     Socket,
     connect,
-    has_message,
     new_socket,
     open_socket,
 )
-from .transfer import plain_send, receive_frames
+from .transfer import has_message, plain_send, receive_frames
 
 _MISMATCH: Final = zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH
 _UNPROVEN: Final = zmq.PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC

@@ -28,9 +28,6 @@ HEARTBEAT_TIMEOUT: Final = 6_000
 """Milliseconds after which a connection that says nothing is given up by both ends, and sought
 anew by this one: TCP by itself would keep it for hours when a cable is pulled (half-open)."""
 
-# Enums are slow, to calculate with and to hand over: as slow as what they are handed over to.
-_READABLE: Final = int(zmq.POLLIN)
-_EVENTS: Final = int(zmq.EVENTS)
 
 HANDSHAKE_TIMEOUT: Final = 6_000
 """Milliseconds in which both ends of a new connection have to introduce themselves."""
@@ -116,19 +113,6 @@ def connect(socket: Socket, url: str) -> None:
         raise
     except (zmq.ZMQError, TypeError, ValueError) as error:
         raise _address_error(url, str(error)) from None
-
-
-def has_message(socket: Socket) -> bool:
-    """Whether a message waits, or its context is terminated; it takes notice of all else.
-
-    Only after that, or after a `recv` that found nothing, may one wait for its file descriptor,
-    which becomes readable when *something* has happened, and stays so until that is noticed
-    (http://api.zeromq.org/4-3:zmq-getsockopt, ZMQ_FD).
-
-    Raises:
-        ContextTerminated: It is.
-    """
-    return bool(int(socket.get(_EVENTS)) & _READABLE)
 
 
 class Files:

@@ -23,7 +23,8 @@ from ..events.logs import get_logger
 from ..events.messages import Register
 from ..events.protocol import DEFAULT_LEASE, DEFAULT_REGISTRY
 from ..events.records import MetadataValue
-from ..events.sockets import Bell, Context, Files, check_address, has_message
+from ..events.sockets import Bell, Context, Files, check_address
+from ..events.transfer import has_message
 from .presence import Presence, PresenceState, PresenceStatus
 from .teller import OnChange, Teller
 

@@ -30,8 +30,8 @@ from ..events.logs import get_logger
 from ..events.messages import Ack, Reply, Request
 from ..events.protocol import RequestName
 from ..events.records import StreamMessage
-from ..events.sockets import Files, Socket, has_message
-from ..events.transfer import properties_of, send_many
+from ..events.sockets import Files, Socket
+from ..events.transfer import has_message, properties_of, send_many
 from .core import RegistryCore
 from .counts import Counts
 from .doorbell import Doorbell

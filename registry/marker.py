@@ -15,7 +15,8 @@ from uuid import uuid4
 import zmq
 
 from ..events.logs import get_logger
-from ..events.sockets import Context, has_message
+from ..events.sockets import Context
+from ..events.transfer import has_message
 
 ONE_IO_THREAD: Final = 1
 """ZMQ_AFFINITY of the socket for requests: a context may have several threads that read, and a

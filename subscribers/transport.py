@@ -14,8 +14,8 @@ from ..events.keys import Key, check_key
 from ..events.link import Link, RequestSocket
 from ..events.logs import get_logger
 from ..events.records import State
-from ..events.sockets import Context, Socket, check_address, has_message
-from ..events.transfer import receive_frames
+from ..events.sockets import Context, Socket, check_address
+from ..events.transfer import has_message, receive_frames
 from .mirror import Ask, Listen, Mirror
 
 _BATCH: Final = 100

@@ -8,12 +8,13 @@ quarter of the time. Whoever imports from here gets that where it is there; nobo
 from .plain import Message, plain_send, properties_of
 
 try:
-    from .speedups import receive_frames, receive_routed, send_many
+    from .speedups import has_message, receive_frames, receive_routed, send_many
 except ImportError:
-    from .plain import receive_frames, receive_routed, send_many
+    from .plain import has_message, receive_frames, receive_routed, send_many
 
 __all__ = [
     "Message",
+    "has_message",
     "plain_send",
     "properties_of",
     "receive_frames",

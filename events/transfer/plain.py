@@ -5,7 +5,9 @@ from typing import Any, Final, TypeAlias
 
 import zmq
 
-# As in `sockets`: enums take as long to hand over as what they are handed over to.
+# Enums are slow, to calculate with and to hand over: as slow as what they are handed over to.
+_READABLE: Final = int(zmq.POLLIN)
+_EVENTS: Final = int(zmq.EVENTS)
 _NOBLOCK: Final = int(zmq.NOBLOCK)
 _RCVMORE: Final = int(zmq.RCVMORE)
 _SNDMORE: Final = int(zmq.SNDMORE)
@@ -14,6 +16,19 @@ Socket: TypeAlias = zmq.Socket[bytes]
 
 Message: TypeAlias = tuple[list[bytes], tuple[str | None, ...]]
 """The frames of a message, and what ZeroMQ knows about it of all that it was asked for."""
+
+
+def has_message(socket: Socket) -> bool:
+    """Whether a message waits, or its context is terminated; it takes notice of all else.
+
+    Only after that, or after a `recv` that found nothing, may one wait for its file descriptor,
+    which becomes readable when *something* has happened, and stays so until that is noticed
+    (http://api.zeromq.org/4-3:zmq-getsockopt, ZMQ_FD).
+
+    Raises:
+        ContextTerminated: It is.
+    """
+    return bool(int(socket.get(_EVENTS)) & _READABLE)
 
 
 def receive_frames(socket: Socket) -> list[bytes]:

@@ -30,6 +30,7 @@ ctypedef int (*size_function)(message_t *, size_t) noexcept nogil
 ctypedef int (*socket_function)(message_t *, void *, int) noexcept nogil
 ctypedef size_t (*length_function)(const message_t *) noexcept nogil
 ctypedef void *(*data_function)(message_t *) noexcept nogil
+ctypedef int (*option_function)(void *, int, void *, size_t *) noexcept nogil
 ctypedef const char *(*property_function)(const message_t *, const char *) noexcept nogil
 
 cdef message_function zmq_msg_init = <message_function> find("zmq_msg_init")
@@ -40,10 +41,13 @@ cdef socket_function zmq_msg_recv = <socket_function> find("zmq_msg_recv")
 cdef socket_function zmq_msg_send = <socket_function> find("zmq_msg_send")
 cdef length_function zmq_msg_size = <length_function> find("zmq_msg_size")
 cdef data_function zmq_msg_data = <data_function> find("zmq_msg_data")
+cdef option_function zmq_getsockopt = <option_function> find("zmq_getsockopt")
 cdef property_function zmq_msg_gets = <property_function> find("zmq_msg_gets")
 
 cdef int NOBLOCK = zmq.NOBLOCK
 cdef int SNDMORE = zmq.SNDMORE
+cdef int EVENTS = zmq.EVENTS
+cdef int POLLIN = zmq.POLLIN
 cdef int ETERM = zmq.ETERM
 
 
@@ -52,6 +56,15 @@ cdef size_t find(str name) except 0:
         return ctypes.cast(getattr(ctypes.CDLL(_zmq.__file__), name), ctypes.c_void_p).value
     except (OSError, AttributeError) as error:
         raise ImportError(f"there is no way to libzmq's {name}") from error
+
+
+def has_message(socket):
+    cdef void *handle = handle_of(socket)
+    cdef int events = 0
+    cdef size_t size = sizeof(events)
+    while zmq_getsockopt(handle, EVENTS, &events, &size) < 0:
+        look_into(errno)
+    return bool(events & POLLIN)
 
 
 def receive_frames(socket):

@@ -8,8 +8,8 @@ import pytest
 import zmq
 
 from devicewatch.events import transfer
-from devicewatch.events.sockets import Context, Socket, has_message
-from devicewatch.events.transfer import plain
+from devicewatch.events.sockets import Context, Socket
+from devicewatch.events.transfer import has_message, plain
 from devicewatch.registry.build import COMPILED
 from tests.support.live import free_port, wait_until
 
@@ -92,9 +92,12 @@ def test_one_at_a_time(way: ModuleType, context: Context) -> None:
     with context.socket(zmq.PAIR) as sender, context.socket(zmq.PAIR) as receiver:
         receiver.bind("inproc://pair")
         sender.connect("inproc://pair")
+        assert not way.has_message(receiver)
         for frames in FRAMES:
             sender.send_multipart(frames)
+            assert way.has_message(receiver)
         assert [way.receive_frames(receiver) for _ in FRAMES] == FRAMES
+        assert not way.has_message(receiver)
         with pytest.raises(zmq.Again):
             way.receive_frames(receiver)
 
@@ -117,6 +120,7 @@ def test_a_socket_that_was_closed(way: ModuleType, context: Context) -> None:
     socket = context.socket(zmq.ROUTER)
     socket.close()
     moves: list[Callable[[], object]] = [
+        lambda: way.has_message(socket),
         lambda: way.receive_frames(socket),
         lambda: way.receive_routed(socket, 1),
         lambda: way.send_many(socket, [[b"nobody", b"1"]]),
@@ -140,6 +144,8 @@ def test_a_context_that_has_ended(way: ModuleType) -> None:
             return True
 
     wait_until(has_ended)
+    with pytest.raises(zmq.ContextTerminated):
+        way.has_message(socket)
     with pytest.raises(zmq.ContextTerminated):
         way.receive_frames(socket)
     with pytest.raises(zmq.ContextTerminated):

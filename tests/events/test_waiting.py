@@ -10,8 +10,8 @@ import zmq
 
 from devicewatch.events.aio import Lookout
 from devicewatch.events.link import RequestSocket
-from devicewatch.events.sockets import Bell, Context, Files, Socket, has_message
-from devicewatch.events.transfer import receive_frames
+from devicewatch.events.sockets import Bell, Context, Files, Socket
+from devicewatch.events.transfer import has_message, receive_frames
 from tests.support.live import PATIENCE
 
 URL = "inproc://waiting"

@@ -10,8 +10,8 @@ import zmq
 
 from devicewatch.events.codec import encode_request
 from devicewatch.events.messages import CheckAlive, Register
-from devicewatch.events.sockets import Context, Socket, has_message
-from devicewatch.events.transfer import send_many
+from devicewatch.events.sockets import Context, Socket
+from devicewatch.events.transfer import has_message, send_many
 from devicewatch.registry import Journal, NoJournal, envelopes, loop
 from devicewatch.registry.core import RegistryCore
 from devicewatch.registry.counts import Counts
