@@ -4,15 +4,13 @@ Nothing in this file knows the protocol. It stands in `events` because the other
 both need it, and neither may import the other.
 """
 
-import math
-import select
 import socket as _socket
-from collections.abc import Iterable
 from typing import Final, Self, TypeAlias
 
 import zmq
 
 from .errors import AddressError
+from .files import poll_timeout
 from .keys import Key
 from .protocol import MAX_FRAME_BYTES
 from .text import printable
@@ -113,34 +111,6 @@ def connect(socket: Socket, url: str) -> None:
         raise
     except (zmq.ZMQError, TypeError, ValueError) as error:
         raise _address_error(url, str(error)) from None
-
-
-class Files:
-    """File descriptors to wait for; of a socket it is the one that `has_message` speaks of.
-
-    A `zmq.Poller` of sockets would ask each of them twice, before and after.
-    """
-
-    def __init__(self, files: Iterable[int]) -> None:
-        # ZeroMQ's can wait for files, too, and does where the system has no such call.
-        self._poller = select.poll() if hasattr(select, "poll") else zmq.Poller()
-        for file in files:
-            self._poller.register(file, zmq.POLLIN)
-
-    def wait(self, seconds: float) -> list[int]:
-        """Wait until one can be read, or time is up; say which can."""
-        return [file for file, _ in self._poller.poll(poll_timeout(seconds))]
-
-
-def poll_timeout(seconds: float) -> int:
-    """Milliseconds to poll for, so as to wake after a deadline and not just before it.
-
-    A day at the most, which is too early for some deadlines and longer than ZeroMQ's limit for
-    none.
-    """
-    if 0 < seconds < 86_400:
-        return math.ceil(seconds * 1000)
-    return 0 if seconds < 1 else 86_400_000
 
 
 class Bell:

@@ -26,11 +26,12 @@ from typing import Final
 import zmq
 
 from ..events.codec import encode_event, encode_reply
+from ..events.files import Files
 from ..events.logs import get_logger
 from ..events.messages import Ack, Reply, Request
 from ..events.protocol import RequestName
 from ..events.records import StreamMessage
-from ..events.sockets import Files, Socket
+from ..events.sockets import Socket
 from ..events.transfer import has_message, properties_of, send_many
 from .core import RegistryCore
 from .counts import Counts

@@ -14,6 +14,7 @@ import pytest
 import zmq
 
 from devicewatch.events.errors import AddressError
+from devicewatch.events.files import poll_timeout
 from devicewatch.events.link import Link, RequestSocket
 from devicewatch.events.protocol import MAX_FRAME_BYTES
 from devicewatch.events.sockets import (
@@ -21,7 +22,6 @@ from devicewatch.events.sockets import (
     Context,
     Socket,
     check_address,
-    poll_timeout,
 )
 from devicewatch.events.text import printable
 from tests.support.live import PATIENCE, free_port, wait_until

@@ -23,7 +23,7 @@ from unittest import mock
 
 import zmq
 
-from devicewatch.events.sockets import poll_timeout
+from devicewatch.events.files import poll_timeout
 from devicewatch.registry import loop as loop_module
 from devicewatch.registry.core import RegistryCore
 from devicewatch.registry.counts import Counts
