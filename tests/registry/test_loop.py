@@ -14,6 +14,8 @@ import zmq
 from devicewatch.events.sockets import Context
 from tests.support.shop import Shop, ask, dealer
 
+pytestmark = pytest.mark.interpreted
+
 
 @pytest.fixture
 def shop(context: Context) -> Iterator[Shop]:

@@ -69,6 +69,8 @@ class Desk:
             replies.append(reply["payload"].get("code", reply["event"]))
         return replies
 
+pytestmark = pytest.mark.interpreted
+
 
 @pytest.fixture
 def desk(context: Context) -> Iterator[Desk]:
