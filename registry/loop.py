@@ -41,7 +41,7 @@ from .gate import KNOWN_BY, Gate
 from .journal import Change, Journal
 from .marker import Marker
 from .service import Collected, Service
-from .watchers import Watchers
+from .watchers import HEARD_BY, Watchers
 
 _BATCH: Final = 100
 """Requests served in a row before leases, ticks and greetings get their turn."""
@@ -49,9 +49,12 @@ _BATCH: Final = 100
 _BATCH_TIME: Final = 0.005
 """Seconds after which a batch ends early: some requests take a millisecond or more."""
 
+_AHEAD: Final = 8
+"""Requests that are read together. A marker has to wait for those that were read before it came,
+and then it may be late for leases that end; more than that would save little."""
+
 _TOGETHER: Final = 64
-"""Requests that are read together, and replies that go out together: while ZeroMQ's thread reads
-and sends, the others are served."""
+"""Replies that go out together: while ZeroMQ's thread sends these, the next are made ready."""
 
 _TIMED: Final = 16
 """Of the renewals in a batch that succeed, the first and then one in so many are timed."""
@@ -245,7 +248,7 @@ class Loop:
         serve = service.answer if at_once or service.trouble else service.collect
         for number in range(_BATCH):
             try:
-                envelope, frames, peer = receive(1 if at_once else _TOGETHER)
+                envelope, frames, peer = receive(1 if at_once else _AHEAD)
             except zmq.Again:
                 self._unsure.discard(self._requests)
                 return True
@@ -330,12 +333,11 @@ class Loop:
         try:
             for _ in range(_BATCH):
                 frame = self._stream.recv(zmq.NOBLOCK, copy=False)
-                known = properties_of(frame, KNOWN_BY)
                 if frame.bytes.startswith(b"\1"):
                     found = True
-                    self._watchers.heard_from(known[-1])
+                    self._watchers.heard_from(*properties_of(frame, HEARD_BY))
                 if self._gate is not None:
-                    self._gate.peer(known, first=True)
+                    self._gate.peer(properties_of(frame, KNOWN_BY), first=True)
             self._unsure.add(self._stream)
         except zmq.Again:
             self._unsure.discard(self._stream)

@@ -23,6 +23,9 @@ import zmq
 from ..events.link import open_monitor
 from ..events.sockets import Context, Socket
 
+HEARD_BY: Final = ("__fd",)
+"""What has to be known of a subscription: which file descriptor it came over."""
+
 _BATCH: Final = 500
 """Messages of the monitor that are read in a row: a flood of connections must hold up nobody."""
 

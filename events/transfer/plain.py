@@ -1,6 +1,6 @@
 """How messages are moved by pyzmq's own calls."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 import zmq
@@ -47,26 +47,29 @@ def receive_frames(socket: Socket) -> list[bytes]:
     return frames
 
 
-def receive_routed(socket: Socket, limit: int, properties: Sequence[str] = ()) -> list[Message]:
+def receive_routed(
+    socket: Socket,
+    limit: int,  # noqa: ARG001 - which one message is within
+    properties: Sequence[str] = (),
+) -> list[Message]:
     """The next messages that wait at a ROUTER; none, if none does.
+
+    It may be fewer than there are, and here it never is more than one: each takes its own calls.
 
     Args:
         socket: The ROUTER. The first frame of each message says which way it came.
-        limit: How many messages at most.
+        limit: How many messages at most, 1 at least.
         properties: What else to say of each message, by the names of `zmq_msg_gets`
             (http://api.zeromq.org/4-3:zmq-msg-gets), such as "Peer-Address". None takes the place
-            of what is not known.
+            of what is not known, or is no UTF-8: there are properties that a peer may make up.
 
     Raises:
         ContextTerminated: The socket's context is terminated.
     """
-    messages: list[Message] = []
-    while len(messages) < limit:
-        try:
-            messages.append(_receive_routed(socket.recv, properties))
-        except zmq.Again:
-            break
-    return messages
+    try:
+        return [_receive_routed(socket.recv, properties)]
+    except zmq.Again:
+        return []
 
 
 def _receive_routed(receive: Callable[..., Any], properties: Sequence[str]) -> Message:
@@ -89,19 +92,19 @@ def _receive_routed(receive: Callable[..., Any], properties: Sequence[str]) -> M
 
 
 def properties_of(frame: zmq.Frame, names: Sequence[str]) -> tuple[str | None, ...]:
-    """What ZeroMQ knows by these names of the message that a frame is of; None where nothing."""
+    """What ZeroMQ knows by these names of the message that a frame is of, as `receive_routed`."""
     return tuple([_property_of(frame, name) for name in names])
 
 
 def _property_of(frame: zmq.Frame, name: str) -> str | None:
     try:
         return str(frame.get(name))
-    except zmq.ZMQError:
+    except (zmq.ZMQError, UnicodeDecodeError):
         return None
 
 
-def send_many(socket: Socket, messages: Iterable[Sequence[bytes]]) -> None:
-    """Send messages, each of one frame at least, through a socket that never waits.
+def send_many(socket: Socket, messages: Sequence[Sequence[bytes]]) -> None:
+    """Send messages, each of one frame at least (`bytes` and nothing else), where nobody waits.
 
     Those are ROUTER and XPUB: what they cannot send now, to somebody who reads too slowly or is
     gone, they drop.

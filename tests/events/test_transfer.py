@@ -74,8 +74,23 @@ def test_no_more_are_received_than_were_asked_for(
     first = way.receive_routed(router, 1)
     assert [frames[1] for frames, _ in first] == [b"0"]
     wait_until(lambda: has_message(router))
-    assert way.receive_routed(router, 0) == []
-    assert has_message(router)
+
+
+def test_many_bytes_are_not_received_at_once(
+    way: ModuleType, router: Socket, dealer: Socket
+) -> None:
+    received: list[bytes] = []
+
+    def some_come() -> bool:
+        some = way.receive_routed(router, 10)
+        assert len(some) <= 2
+        received.extend(frames[-1] for frames, _ in some)
+        return len(received) == 5
+
+    for number in range(5):
+        dealer.send(b"%d" % number * 600_000)
+    wait_until(some_come)
+    assert [body[:1] for body in received] == [b"0", b"1", b"2", b"3", b"4"]
 
 
 def test_it_says_what_zeromq_knows_of_a_message(
@@ -86,6 +101,20 @@ def test_it_says_what_zeromq_knows_of_a_message(
     properties = ["Peer-Address", "Socket-Type", "X-Nonsense"]
     received = way.receive_routed(router, 1, properties)
     assert received == [([b"me", b"", b"hello"], ("127.0.0.1", "DEALER", None))]
+
+
+def test_what_a_peer_makes_up_may_be_no_text(
+    way: ModuleType, context: Context, router: Socket
+) -> None:
+    with context.socket(zmq.DEALER) as dealer:
+        dealer.linger = 0
+        dealer.set(zmq.METADATA, b"X-Odd:\xff\xfe")
+        dealer.connect(router.get_string(zmq.LAST_ENDPOINT))
+        dealer.send_multipart([b"", b"hello"])
+        wait_until(lambda: has_message(router))
+        [(frames, known)] = way.receive_routed(router, 1, ["X-Odd", "Socket-Type"])
+    assert frames[1:] == [b"", b"hello"]
+    assert known == (None, "DEALER")
 
 
 def test_one_at_a_time(way: ModuleType, context: Context) -> None:

@@ -108,6 +108,18 @@ def test_a_subscription_that_is_far_too_long_costs_its_sender_the_connection(
         wait_until(lambda: next_message()["event"] == "added")
 
 
+@pytest.mark.parametrize("name", [b"User-Id", b"__fd", b"Peer-Address"])
+def test_what_a_subscriber_makes_up_about_itself_costs_nobody_anything(
+    registry: DeviceRegistry, client: RawClient, context: Context, name: bytes
+) -> None:
+    with raw_subscriber(context, registry.events_url) as next_message:
+        with connection(registry.events_port, b"SUB", [zmtp.prop(name, b"\xff\xfe")]) as rude:
+            rude.sendall(zmtp.frame(b"\1"))
+            wait_until(lambda: rude.recv(65_536), PATIENCE)  # the tick that greets it
+        client.register("tcp://a:1")
+        wait_until(lambda: next_message()["event"] == "added")
+
+
 def test_what_a_peer_says_of_itself_is_not_taken_for_where_it_is(context: Context) -> None:
     """A fact of libzmq that matters to whoever goes by it: a peer may say who it is, but not where
     it is."""

@@ -242,6 +242,7 @@ class _Router:
     def __init__(self, world: World, random: Random) -> None:
         self._world, self._random = world, random
         self._asking: dict[bytes, Connection] = {}  # by the way back
+        self._ahead = deque[tuple[Connection, bytes]]()  # read already
 
     def receive(self, limit: int) -> tuple[list[bytes], list[bytes], None]:
         world = self._world
@@ -250,10 +251,12 @@ class _Router:
         for flood in world.floods:
             while len(flood.waiting) < 50:
                 world.queue.put(flood, b'{"event":"CHECK_ALIVE","payload":{"uuid":"nobody"}}')
-        found = world.queue.get()
-        if found is None:
+        if not self._ahead:
+            read = (world.queue.get() for _ in range(self._random.randint(1, limit)))
+            self._ahead.extend(found for found in read if found is not None)
+        if not self._ahead:
             raise zmq.Again
-        connection, request = found
+        connection, request = self._ahead.popleft()
         way_back = str(id(connection)).encode()
         self._asking[way_back] = connection
         return [way_back], [request], None
