@@ -9,7 +9,7 @@ every request, and to read and make one of these takes a third of the time.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -55,9 +55,13 @@ _SECRETS: Final = frozenset({"uuid", "instance"})
 
 class _Message(Struct, frozen=True, gc=False):  # nothing that one holds can refer back to it
     def __repr__(self) -> str:
-        fields = [name for name in self.__struct_fields__ if name not in _SECRETS]
-        shown = ", ".join(f"{name}={getattr(self, name)!r}" for name in fields)
+        shown = ", ".join(f"{name}={value!r}" for name, value in self.__rich_repr__())
         return f"{type(self).__name__}({shown})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """For rich, which would show all fields otherwise, as in a traceback with locals."""
+        fields = [name for name in self.__struct_fields__ if name not in _SECRETS]
+        return [(name, getattr(self, name)) for name in fields]
 
 
 class Register(_Message, frozen=True):

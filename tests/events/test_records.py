@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Struct
 from msgspec.structs import asdict
+from rich.pretty import pretty_repr
 
 from devicewatch import events
 from devicewatch.events import messages
@@ -203,9 +204,11 @@ def test_no_field_that_holds_a_secret_is_in_a_repr() -> None:
         fields = set(message.__struct_fields__)
         held = fields & {"uuid", "instance"}
         secrets += len(held)
-        shown = repr(message(**{field: SECRET if field in held else "shown" for field in fields}))
+        made = message(**{field: SECRET if field in held else "shown" for field in fields})
+        shown = repr(made)
         assert SECRET not in shown
         assert shown.count("shown") == len(fields - held)
+        assert SECRET not in pretty_repr(made)
     assert secrets == 4
 
 
