@@ -18,6 +18,8 @@ from devicewatch.registry.loop import _TOGETHER
 from tests.support.journals import BAD, PickyJournal
 from tests.support.shop import Shop, dealer
 
+pytestmark = pytest.mark.interpreted
+
 
 class Journal(PickyJournal):
     """One that lets a test look around before it keeps anything."""
@@ -68,8 +70,6 @@ class Desk:
             reply: dict[str, Any] = json.loads(self.client.recv_multipart()[1])
             replies.append(reply["payload"].get("code", reply["event"]))
         return replies
-
-pytestmark = pytest.mark.interpreted
 
 
 @pytest.fixture
