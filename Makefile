@@ -7,7 +7,8 @@ VENV := .venv$(if $(COMPILED),-compiled)
 BIN := $(VENV)/bin
 PACKAGES := events registry subscribers
 
-NAMES := $(sort $(wildcard $(PACKAGES:=/*.py) $(PACKAGES:=/*/*.py*) $(PACKAGES:=/*/static/*)))
+NAMES := $(sort $(wildcard $(PACKAGES:=/*.py) $(PACKAGES:=/*/*.py) $(PACKAGES:=/*/*.py[ix]) \
+	$(PACKAGES:=/*/static/*)))
 
 .PHONY: FORCE help demo test check format soak storms crashes log-crashes fuzz bench bench-quick \
 	performance bench-journal bench-peers herd floods screenshots compiled compiled-tests clean

@@ -13,13 +13,7 @@ from zmq.utils.monitor import parse_monitor_message
 from .errors import AuthenticationError
 from .handshake import Handshake, Outcome
 from .keys import Key
-from .sockets import (
-    Context,
-    Socket,
-    connect,
-    new_socket,
-    open_socket,
-)
+from .sockets import Context, Socket, connect, new_socket, open_socket
 from .transfer import has_message, plain_send, receive_frames
 
 _MISMATCH: Final = zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH

@@ -26,7 +26,6 @@ HEARTBEAT_TIMEOUT: Final = 6_000
 """Milliseconds after which a connection that says nothing is given up by both ends, and sought
 anew by this one: TCP by itself would keep it for hours when a cable is pulled (half-open)."""
 
-
 HANDSHAKE_TIMEOUT: Final = 6_000
 """Milliseconds in which both ends of a new connection have to introduce themselves."""
 

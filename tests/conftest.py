@@ -1,4 +1,4 @@
-"""Fixtures for all tests. Sockets are real, on loopback and on ports that the system picks."""
+"""Fixtures for all tests. Sockets are real, on loopback and on ports that nobody uses."""
 
 import logging
 import signal

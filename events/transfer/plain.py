@@ -5,14 +5,14 @@ from typing import Any, Final, TypeAlias
 
 import zmq
 
+from ..sockets import Socket
+
 # Enums are slow, to calculate with and to hand over: as slow as what they are handed over to.
 _READABLE: Final = int(zmq.POLLIN)
 _EVENTS: Final = int(zmq.EVENTS)
 _NOBLOCK: Final = int(zmq.NOBLOCK)
 _RCVMORE: Final = int(zmq.RCVMORE)
 _SNDMORE: Final = int(zmq.SNDMORE)
-
-Socket: TypeAlias = zmq.Socket[bytes]
 
 Message: TypeAlias = tuple[list[bytes], tuple[str | None, ...]]
 """The frames of a message, and what ZeroMQ knows about it of all that it was asked for."""

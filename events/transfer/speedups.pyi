@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 
-from .plain import Message, Socket
+from ..sockets import Socket
+from .plain import Message
 
 def has_message(socket: Socket) -> bool: ...
 def receive_frames(socket: Socket) -> list[bytes]: ...
