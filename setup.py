@@ -16,7 +16,7 @@ from typing import Any
 from setuptools import setup
 
 COMPILED = (
-    "events/files.py",
+    "events/codec.py",
     "registry/authority.py",
     "registry/core.py",
     "registry/envelopes.py",

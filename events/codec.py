@@ -9,110 +9,30 @@ is `MessageError`.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache, reduce
-from operator import or_
-from typing import Any, Final, Literal, TypeAlias, TypeVar
+from typing import Final, TypeVar
 
-import attrs
-from msgspec import DecodeError, Raw, Struct, defstruct
-from msgspec.json import Decoder, Encoder
+from msgspec import DecodeError, Raw
+from msgspec.json import Decoder
 
-from . import messages, records
+from . import messages, records, shapes
 from .errors import MessageError
 from .protocol import MAX_REQUEST_BYTES, ErrorCode, Reason, ReplyName, RequestName
+from .shapes import Body, Envelope, EventsPayload, Named
 from .text import printable, unprintable
 
 T = TypeVar("T")
 
-_REQUESTS: Final[dict[type, str]] = {
-    messages.Register: RequestName.REGISTER.value,
-    messages.Unregister: RequestName.UNREGISTER.value,
-    messages.CheckAlive: RequestName.CHECK_ALIVE.value,
-    messages.Info: RequestName.INFO.value,
-    messages.Snapshot: RequestName.SNAPSHOT.value,
-    messages.Replay: RequestName.REPLAY.value,
-}
-_REPLIES: Final[dict[type, str]] = {
-    messages.RegisterAck: ReplyName.REGISTER_ACK.value,
-    messages.Ack: ReplyName.ACK.value,
-    messages.Unsupported: ReplyName.UNSUPPORTED.value,
-    messages.InfoReply: ReplyName.INFO.value,
-    messages.SnapshotReply: ReplyName.SNAPSHOT.value,
-    messages.EventsReply: ReplyName.EVENTS.value,
-    messages.CompactedReply: ReplyName.COMPACTED.value,
-    messages.ErrorReply: ReplyName.ERROR.value,
-}
-_TOPICS: Final[dict[type, bytes]] = {
-    record: record.topic.encode()
-    for record in (records.Added, records.Removed, records.Tick, records.Bye)
-}
-
-_TopicName: TypeAlias = Literal["added", "removed", "tick", "bye"]
-
-
-class _Named(Struct, gc=False):
-    """Any request or reply, to be written."""
-
-    event: str
-    payload: object
-
-
-@attrs.frozen
-class _Envelope:
-    event: str
-    payload: Raw = Raw(b"{}")  # noqa: RUF009 - immutable
-
-
-class _Body(Struct, gc=False, omit_defaults=True):
-    """Any message of the stream. Apart from the records: `origin` is never taken from the wire."""
-
-    event: _TopicName
-    epoch: str
-    seq: messages.Seq
-    time: float
-    device: records.Device | None = None
-    reason: str | None = None
-
-
-class _EventsPayload(Struct):
-    epoch: str
-    seq: int
-    events: list[_Body]
-
-
-def _whole(payloads: Mapping[str, type]) -> Decoder[Any]:
-    """Reads an envelope together with what is in it: one that may hold any of these, by name."""
-    envelopes = (
-        defstruct(payload.__name__, [("payload", payload)], tag_field="event", tag=name)
-        for name, payload in payloads.items()
-    )
-    return Decoder(reduce(or_, envelopes))
-
-
-_REQUESTED: Final = {name: record for record, name in _REQUESTS.items()}
-_REPLIED: Final = {
-    name: _EventsPayload if record is messages.EventsReply else record
-    for record, name in _REPLIES.items()
-}
-_envelopes: Final = Decoder(_Envelope)
-_bodies: Final = Decoder(_Body)
-_requests: Final[dict[str, Decoder[Any]]] = {
-    name: Decoder(record) for name, record in _REQUESTED.items()
-}
-_replies: Final[dict[str, Decoder[Any]]] = {
-    name: Decoder(payload) for name, payload in _REPLIED.items()
-}
-_whole_requests: Final = _whole(_REQUESTED)
-_whole_replies: Final = _whole(_REPLIED)
-_encode: Final = Encoder().encode
-
+_encode: Final = shapes.encode
+_decode_request: Final = shapes.whole_requests.decode
+_decode_reply: Final = shapes.whole_replies.decode
+_decode_body: Final = shapes.bodies.decode
 
 # --- requests and replies ------------------------------------------------------------------
 
 
 def request_name(request: messages.Request) -> str:
     """What a request is called on the wire; an `UnknownRequest` is none of ours."""
-    return _REQUESTS[type(request)]
+    return shapes.REQUESTS[type(request)]
 
 
 def encode_request(request: messages.Request) -> bytes:
@@ -122,13 +42,13 @@ def encode_request(request: messages.Request) -> bytes:
         MessageError: It holds what JSON cannot, NaN or an object of another type; or, to register,
             characters that do not print, which no registry takes.
     """
-    name = _REQUESTS[type(request)]
+    name = shapes.REQUESTS[type(request)]
     if isinstance(request, messages.Register) and not _surely_prints(request):
         _check_text(request)
     try:
         if isinstance(request, messages.Register):
             _check_finite(request)
-        return _encode(_Named(name, request))
+        return _encode(Named(name, request))
     except (TypeError, ValueError, OverflowError) as error:
         why = f"{name} cannot be written as JSON: {error}"
         raise MessageError(ErrorCode.INVALID, why, name) from None
@@ -147,28 +67,28 @@ def decode_request(frames: Sequence[bytes]) -> messages.Request:
     Raises:
         MessageError: It is none; the error carries what the `ERROR` reply has to say.
     """
-    if len(frames) == 1 and len(frames[0]) > MAX_REQUEST_BYTES:
+    frame = _only(frames)
+    if len(frame) > MAX_REQUEST_BYTES:
         raise MessageError(
             ErrorCode.TOO_LARGE,
-            f"the request has {len(frames[0])} bytes; {MAX_REQUEST_BYTES} is the most",
+            f"the request has {len(frame)} bytes; {MAX_REQUEST_BYTES} is the most",
         )
     try:
-        (frame,) = frames
-        request: messages.Request = _whole_requests.decode(str(frame, "utf-8")).payload
+        request: messages.Request = _decode_request(frame.decode()).payload
     except (ValueError, RecursionError):  # of msgspec's and of UTF-8's errors, too
-        request = _request_in_steps(frames)
+        request = _request_in_steps(frame)
     if type(request) is messages.Register and not _prints(request):
         _check_text(request)
     return request
 
 
-def _request_in_steps(frames: Sequence[bytes]) -> messages.Request:
+def _request_in_steps(frame: bytes) -> messages.Request:
     """First the envelope, then the request: tells what is wrong, and which request it was.
 
     Also of one by a name that is not known.
     """
-    envelope = _open(frames)
-    decoder = _requests.get(envelope.event)
+    envelope = _open(frame)
+    decoder = shapes.requests.get(envelope.event)
     if decoder is None:
         return messages.UnknownRequest(envelope.event)
     request: messages.Request = _decode(
@@ -224,29 +144,26 @@ def _texts(request: messages.Register) -> Iterator[tuple[str, object]]:
 def encode_reply(reply: messages.Reply) -> bytes:
     """The one frame that carries a reply."""
     payload: object = reply
-    if type(reply) is messages.Ack:
-        return _ack(reply.req_event, reply.success)
+    if type(reply) is messages.Ack and (frame := _ACKS.get(reply)) is not None:
+        return frame
     if type(reply) is messages.EventsReply:
         payload = {
             "epoch": reply.epoch,
             "seq": reply.seq,
             "events": [_body(event) for event in reply.events],
         }
-    return _encode(_Named(_REPLIES[type(reply)], payload))
-
-
-@lru_cache(8)  # there are four that a registry gives
-def _ack(req_event: str, success: bool) -> bytes:
-    ack = messages.Ack(req_event, success)
-    return _encode(_Named(ReplyName.ACK.value, ack))
+    return _encode(Named(shapes.REPLIES[type(reply)], payload))
 
 
 _ACKS: Final = {
-    _ack(name, success): messages.Ack(name, success)
+    ack: _encode(Named(ReplyName.ACK.value, ack))
     for name in (RequestName.UNREGISTER.value, RequestName.CHECK_ALIVE.value)
     for success in (True, False)
+    for ack in [messages.Ack(name, success)]
 }
 """What devices are answered all the time; other registries may write it in other ways."""
+
+_ACKS_BY_FRAME: Final = {frame: ack for ack, frame in _ACKS.items()}
 
 
 def decode_reply(frames: Sequence[bytes]) -> messages.Reply:
@@ -255,23 +172,23 @@ def decode_reply(frames: Sequence[bytes]) -> messages.Reply:
     Raises:
         MessageError: It is none.
     """
-    if len(frames) == 1 and (ack := _ACKS.get(frames[0])) is not None:
+    frame = _only(frames)
+    if (ack := _ACKS_BY_FRAME.get(frame)) is not None:
         return ack
     try:
-        (frame,) = frames
-        reply = _whole_replies.decode(str(frame, "utf-8")).payload
+        reply = _decode_reply(frame.decode()).payload
     except (ValueError, RecursionError):  # of msgspec's and of UTF-8's errors, too
-        reply = _reply_in_steps(frames)
-    if type(reply) is _EventsPayload:
+        reply = _reply_in_steps(frame)
+    if type(reply) is EventsPayload:
         events = tuple(_event(body) for body in reply.events)
         return messages.EventsReply(reply.epoch, reply.seq, events)
     return reply  # type: ignore[no-any-return]  # the table's values are the other replies
 
 
-def _reply_in_steps(frames: Sequence[bytes]) -> object:
+def _reply_in_steps(frame: bytes) -> object:
     """First the envelope, then the reply: tells what is wrong, and which reply it was."""
-    envelope = _open(frames)
-    decoder = _replies.get(envelope.event)
+    envelope = _open(frame)
+    decoder = shapes.replies.get(envelope.event)
     if decoder is None:
         raise MessageError(
             ErrorCode.MALFORMED,
@@ -286,7 +203,7 @@ def _reply_in_steps(frames: Sequence[bytes]) -> object:
 
 def encode_event(message: records.StreamMessage) -> list[bytes]:
     """The two frames, `[topic, body]`, that publish a message."""
-    return [_TOPICS[type(message)], _encode(_body(message))]
+    return [shapes.TOPICS[type(message)], _encode(_body(message))]
 
 
 def decode_event(frames: Sequence[bytes]) -> records.StreamMessage:
@@ -297,7 +214,7 @@ def decode_event(frames: Sequence[bytes]) -> records.StreamMessage:
     """
     try:
         topic, frame = frames
-        body = _bodies.decode(str(frame, "utf-8"))
+        body = _decode_body(frame.decode())
     except (ValueError, RecursionError):  # of msgspec's and of UTF-8's errors, too
         topic, body = _message_in_steps(frames)
     event = body.event
@@ -312,26 +229,26 @@ def decode_event(frames: Sequence[bytes]) -> records.StreamMessage:
     return _event(body)
 
 
-def _message_in_steps(frames: Sequence[bytes]) -> tuple[bytes, _Body]:
+def _message_in_steps(frames: Sequence[bytes]) -> tuple[bytes, Body]:
     """The same, step by step: tells what is wrong."""
     if len(frames) != 2:
         raise MessageError(
             ErrorCode.MALFORMED, f"expected two frames, topic and body, got {len(frames)}"
         )
-    return frames[0], _decode(_bodies, _text(frames[1]), ErrorCode.INVALID, None)
+    return frames[0], _decode(shapes.bodies, _text(frames[1]), ErrorCode.INVALID, None)
 
 
-def _body(message: records.StreamMessage) -> _Body:
+def _body(message: records.StreamMessage) -> Body:
     if type(message) is records.Added:
-        return _Body("added", message.epoch, message.seq, message.time, message.device)
+        return Body("added", message.epoch, message.seq, message.time, message.device)
     if type(message) is records.Removed:
-        return _Body(
+        return Body(
             "removed", message.epoch, message.seq, message.time, message.device, message.reason
         )
-    return _Body(message.topic.value, message.epoch, message.seq, message.time)
+    return Body(message.topic.value, message.epoch, message.seq, message.time)
 
 
-def _event(body: _Body) -> records.Event:
+def _event(body: Body) -> records.Event:
     event, device = body.event, body.device
     if device is None:
         raise MessageError(ErrorCode.INVALID, f"{event!r} without a device")
@@ -354,10 +271,14 @@ def _reason(reason: str) -> Reason:
 # --- shared ----------------------------------------------------------------------------------
 
 
-def _open(frames: Sequence[bytes]) -> _Envelope:
+def _only(frames: Sequence[bytes]) -> bytes:
     if len(frames) != 1:
         raise MessageError(ErrorCode.MALFORMED, f"expected one frame, got {len(frames)}")
-    return _decode(_envelopes, _text(frames[0]), ErrorCode.MALFORMED, None)
+    return frames[0]
+
+
+def _open(frame: bytes) -> Envelope:
+    return _decode(shapes.envelopes, _text(frame), ErrorCode.MALFORMED, None)
 
 
 def _text(frame: bytes) -> str:

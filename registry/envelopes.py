@@ -4,19 +4,18 @@ On the wire it is what a REP does. But a REP (of libzmq 4.3) can lose replies: w
 a message without an envelope and is gone before it is read, the reply to the next request,
 whoever's that is, ends where that one's would have gone. A device of the field waits for it for
 ever.
-
-An envelope is the way back, and an empty frame that ends it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
-
-import zmq
 
 from ..events.sockets import Socket
 from ..events.transfer import Message, receive_routed, send_many
 
 Envelope: TypeAlias = list[bytes]
+
+Received: TypeAlias = tuple[Envelope, list[bytes], str | None]
+"""The envelope of a message, empty if it has none; its other frames; and whose it is."""
 
 Whose: TypeAlias = Callable[[Sequence[str | None]], str | None]
 """Says whose a message is, by what ZeroMQ knows of it."""
@@ -39,28 +38,20 @@ class Router:
         self._whose = whose
         self._waiting: list[Message] = []  # the next one is the last
 
-    def receive(self, limit: int) -> tuple[Envelope, list[bytes], str | None]:
-        """The next message that waits: its envelope, empty if it has none, its frames, and whose.
+    def receive(self, limit: int) -> Received | None:
+        """The next message, or None if none waits.
 
         Args:
             limit: How many may be taken out of the socket, if there is none that already was.
-
-        Raises:
-            Again: None waits.
         """
         if not self._waiting:
             self._waiting = receive_routed(self._socket, limit, self._properties)
             if not self._waiting:
-                raise zmq.Again
+                return None
             self._waiting.reverse()
-        frames, known = self._waiting.pop()
-        peer = None if self._whose is None else self._whose(known)
-        try:
-            end = frames.index(b"", 1) + 1
-        except ValueError:
-            return [], [], peer
-        return frames[:end], frames[end:], peer
+        envelope, frames, known = self._waiting.pop()
+        return envelope, frames, None if self._whose is None else self._whose(known)
 
-    def reply(self, replies: Iterable[tuple[Envelope, bytes]]) -> None:
-        """Send replies back, each in the envelope of its request; to nobody, if they are gone."""
-        send_many(self._socket, [[*envelope, frame] for envelope, frame in replies])
+    def reply(self, replies: Sequence[Envelope]) -> None:
+        """Send envelopes back, each with a reply in it; to nobody, if they are gone."""
+        send_many(self._socket, replies)

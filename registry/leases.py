@@ -56,12 +56,15 @@ class Leases(Generic[L]):
 
     def set(self, lease: L, deadline: float) -> None:
         """Grant a lease, or move its deadline to an earlier or later time."""
-        lease.deadline = deadline
         entry = lease.entry
         if entry is None:
             self._number += 1
+            lease.deadline = deadline
             self._queue(lease)
-        elif deadline < entry:
+            return
+        before, lease.deadline = lease.deadline, deadline
+        # Its entry, which lies elsewhere in memory, comes up no later than it would have ended.
+        if deadline < before and deadline < entry:
             self._queue(lease)
 
     def cancel(self, lease: L) -> None:

@@ -16,7 +16,6 @@ out: a REQ socket that waits for one is stuck for good. Requests that the servic
 again wait for that in front of all others, and leases with them: a renewal may be among them.
 """
 
-import math
 import threading
 import time
 from collections import deque
@@ -26,17 +25,16 @@ from typing import Final
 import zmq
 
 from ..events.codec import encode_event, encode_reply
-from ..events.files import Files
 from ..events.logs import get_logger
 from ..events.messages import Ack, Reply, Request
 from ..events.protocol import RequestName
 from ..events.records import StreamMessage
 from ..events.sockets import Socket
-from ..events.transfer import has_message, properties_of, send_many
+from ..events.transfer import Files, has_message, properties_of, send_many
 from .core import RegistryCore
 from .counts import Counts
 from .doorbell import Doorbell
-from .envelopes import Envelope, Router
+from .envelopes import Envelope, Received, Router
 from .gate import KNOWN_BY, Gate
 from .journal import Change, Journal
 from .marker import Marker
@@ -63,6 +61,9 @@ _RENEWED: Final = encode_reply(Ack(RequestName.CHECK_ALIVE, True))
 
 HELD_UP: Final = 1.0
 """Seconds for which the registry has to be held up, in total since the last time, to be logged."""
+
+_now: Final = time.monotonic
+_time_of_day: Final = time.time
 
 log = get_logger(__name__)
 
@@ -105,7 +106,7 @@ class Loop:
         self._requests = requests
         self._stream = stream
         self._events: list[list[bytes]] = []  # to be sent
-        self._replies: list[tuple[Envelope, bytes]] = []
+        self._replies: list[Envelope] = []  # each with the answer in it
         self._timed: list[tuple[int, Request | None, Reply, float]] = []  # which, what, since when
         self._again: deque[tuple[Envelope, Collected]] = deque()  # to be served, before any other
         self._marker = marker
@@ -129,6 +130,7 @@ class Loop:
         self._files = Files(files)
         self._woken_by = files
         self._has_slept = True
+        self._only_requests_came = False  # it was woken, and by nothing else
         self._marker_read = False
         self._batch_time = _BATCH_TIME
         self._unsure: set[Socket] = {requests, stream, marker.stream}  # where something may wait
@@ -139,18 +141,20 @@ class Loop:
         Raises:
             ContextTerminated: The sockets' context was terminated meanwhile.
         """
-        while not self._stopping.is_set():
+        while True:
             self.do_round()
-            if not self._only_requests_came:
+            if not self._only_requests_came:  # nor has the bell rung, then
                 # After the sleep that it ends, and before the look at what it may have rung for.
                 self._answer_bell()
-        self._publish(self._core.bye(time.monotonic()))
+                if self._stopping.is_set():
+                    break
+        self._publish(self._core.bye(_now()))
         self._send()
 
     def do_round(self) -> None:
         """Serve what waits, up to a batch; do what else is due; and sleep, if that was all."""
-        core, now = self._core, time.monotonic()
-        core.wall_offset = time.time() - now
+        core, now = self._core, _now()
+        core.wall_offset = _time_of_day() - now
         if self._has_slept:
             core.attend(now)
         if self._counts.wanted and self._counting is None:
@@ -161,10 +165,10 @@ class Loop:
         if self._may_have_come(self._marker_file):
             self._marker.forward()
         # What is raised ends the registry: nothing that is not kept for sure goes out after it.
-        drained = self._serve_waiting()
+        drained = self._serve_waiting(now + self._batch_time)
         self._send()
         drained = drained and not self._again
-        now = time.monotonic()
+        now = _now()
         core.at_work(now)
         deadline = self._next_deadline()
         if now >= deadline or self._marker_read or not self._only_requests_came:
@@ -172,6 +176,7 @@ class Loop:
             self._do_what_is_due(now, drained=drained)
             deadline = self._next_deadline()
         self._has_slept = drained and self._sleep(deadline)
+        self._only_requests_came = self._has_slept and self._woken_by == self._for_requests
 
     def _do_what_is_due(self, now: float, *, drained: bool) -> None:
         """All but requests."""
@@ -191,14 +196,9 @@ class Loop:
             self._publish(tick)
         self._send()
 
-    @property
-    def _only_requests_came(self) -> bool:
-        """Whether it was woken, and by nothing else: then nothing is due before its time."""
-        return self._has_slept and self._woken_by == self._for_requests
-
     def _answer_bell(self) -> None:
         if self._bell.asked:  # somebody wants to know how it is doing
-            self._watchers.look(time.monotonic())
+            self._watchers.look(_now())
         self._bell.answer()
 
     def _may_have_come(self, file: int) -> bool:
@@ -211,10 +211,12 @@ class Loop:
         The descriptor of a socket tells only that something has happened there since it was last
         used; so before anyone waits for it, each socket that was used has to have nothing to read.
         """
-        if any(has_message(socket) for socket in self._unsure):
-            return False
-        self._unsure.clear()
-        self._woken_by = self._files.wait(deadline - time.monotonic())
+        if self._unsure:
+            for socket in self._unsure:
+                if has_message(socket):
+                    return False
+            self._unsure.clear()
+        self._woken_by = self._files.wait(deadline - _now())
         return True
 
     def _next_deadline(self) -> float:
@@ -237,52 +239,57 @@ class Loop:
             "the registry was held up; every lease is given that time", seconds=round(seconds, 1)
         )
 
-    def _serve_waiting(self) -> bool:
+    def _serve_waiting(self, end: float) -> bool:
         """Serve a batch of requests; say whether that was all that waited."""
-        end = time.monotonic() + self._batch_time
         return (not self._again or self._serve_again(end)) and self._serve_new(end)
 
     def _serve_new(self, end: float) -> bool:
-        receive, service, counting = self._router.receive, self._service, self._counting
         at_once = self._has_slept
-        serve = service.answer if at_once or service.trouble else service.collect
         for number in range(_BATCH):
-            try:
-                envelope, frames, peer = receive(1 if at_once else _AHEAD)
-            except zmq.Again:
+            message = self._router.receive(1 if at_once else _AHEAD)
+            if message is None:
                 self._unsure.discard(self._requests)
                 return True
-            now = time.monotonic()
-            if frames and frames[0].startswith(self._marker.secret):
-                self._marker_read = True
-                self._core.marker_read(self._marker.read(frames))
-            elif envelope:  # else it asks for no answer, and gets none
-                answer = serve(frames, now, peer)
-                self._replies.append((envelope, answer))
-                if counting is not None:
-                    self._count(number, answer, now)
-                if at_once or len(self._replies) >= _TOGETHER:
-                    self._send()
-                    now = math.inf if self._again else time.monotonic()
+            now = _now()
+            self._serve(number, message, now, at_once=at_once)
             if at_once:
-                if not has_message(self._requests):  # most often; `Again` takes longer
+                self._send()
+                if not has_message(self._requests):
                     self._unsure.discard(self._requests)
                     return True
                 at_once = False
-                serve = service.answer if service.trouble else service.collect
-            if now > end:
+            elif len(self._replies) >= _TOGETHER:
+                self._send()
+            if now > end or self._again:
                 break
         return False
+
+    def _serve(self, number: int, message: Received, now: float, *, at_once: bool) -> None:
+        """Answer a message, if that is wanted; its number in this batch is given."""
+        envelope, frames, peer = message
+        if frames and frames[0].startswith(self._marker.secret):
+            self._marker_read = True
+            self._core.marker_read(self._marker.read(frames))
+        elif envelope:  # else it asks for no answer, and gets none
+            if at_once or self._service.trouble:
+                answer = self._service.answer(frames, now, peer)
+            else:
+                answer = self._service.collect(frames, now, peer)
+            envelope.append(answer)
+            self._replies.append(envelope)
+            if self._counting is not None:
+                self._count(number, answer, now)
 
     def _serve_again(self, end: float) -> bool:
         """Serve those who wait for that, each by itself; say whether that was all of them."""
         while self._again:
             envelope, collected = self._again.popleft()
-            answer = self._service.answer_again(collected, time.monotonic())
-            self._replies.append((envelope, answer))
+            answer = self._service.answer_again(collected, _now())
+            envelope.append(answer)
+            self._replies.append(envelope)
             if self._counting is not None:
                 self._count(0, answer, collected.now)
-            if time.monotonic() > end:
+            if _now() > end:
                 break
         return not self._again
 
@@ -312,7 +319,7 @@ class Loop:
             self._router.reply(self._replies)
             self._replies.clear()
         if self._timed:
-            now = time.monotonic()
+            now = _now()
             for _, request, reply, since in self._timed:
                 self._counts.answered(request, reply, now - since)
             self._timed.clear()
@@ -322,7 +329,7 @@ class Loop:
         first = len(self._replies) - len(again)
         timed = {number for number, *_ in self._timed}
         for number, collected in enumerate(again, first):
-            self._again.append((self._replies[number][0], collected))
+            self._again.append((self._replies[number][:-1], collected))
             if self._counting is not None and number not in timed:
                 self._counts.renewals -= 1  # which was all that it counted as
         del self._replies[first:]
@@ -353,11 +360,11 @@ class _MeasuredJournal:
         self.load, self.close = journal.load, journal.close
 
     def append(self, change: Change) -> None:
-        since = time.monotonic()
+        since = _now()
         try:
             self._journal.append(change)
         finally:
-            self._counts.appends.note(time.monotonic() - since)
+            self._counts.appends.note(_now() - since)
 
 
 def _file_of(socket: Socket) -> int:

@@ -1,4 +1,4 @@
-"""Whole messages into and out of sockets, several at a time.
+"""Whole messages into and out of sockets, several at a time, and waiting for them.
 
 There are two ways to do it. `plain` calls pyzmq, frame by frame. The compiled build (see
 `setup.py`) has `speedups` besides, which calls the libzmq that pyzmq brings, and does the same in a
@@ -8,11 +8,13 @@ quarter of the time. Whoever imports from here gets that where it is there; nobo
 from .plain import Message, plain_send, properties_of
 
 try:
-    from .speedups import has_message, receive_frames, receive_routed, send_many
+    from .speedups import Files, has_message, receive_frames, receive_routed, send_many
 except ImportError:
+    from ..files import Files
     from .plain import has_message, receive_frames, receive_routed, send_many
 
 __all__ = [
+    "Files",
     "Message",
     "has_message",
     "plain_send",

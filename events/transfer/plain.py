@@ -14,8 +14,12 @@ _NOBLOCK: Final = int(zmq.NOBLOCK)
 _RCVMORE: Final = int(zmq.RCVMORE)
 _SNDMORE: Final = int(zmq.SNDMORE)
 
-Message: TypeAlias = tuple[list[bytes], tuple[str | None, ...]]
-"""The frames of a message, and what ZeroMQ knows about it of all that it was asked for."""
+Message: TypeAlias = tuple[list[bytes], list[bytes], tuple[str | None, ...]]
+"""The envelope of a message, its other frames, and what ZeroMQ knows of all that it was asked for.
+
+An envelope is the way back and the empty frame that ends it. Where that is missing, so that there
+is nobody to answer, both are empty.
+"""
 
 
 def has_message(socket: Socket) -> bool:
@@ -57,7 +61,7 @@ def receive_routed(
     It may be fewer than there are, and here it never is more than one: each takes its own calls.
 
     Args:
-        socket: The ROUTER. The first frame of each message says which way it came.
+        socket: The ROUTER.
         limit: How many messages at most, 1 at least.
         properties: What else to say of each message, by the names of `zmq_msg_gets`
             (http://api.zeromq.org/4-3:zmq-msg-gets), such as "Peer-Address". None takes the place
@@ -88,7 +92,11 @@ def _receive_routed(receive: Callable[..., Any], properties: Sequence[str]) -> M
         frames.append(frame.bytes)
         frame = receive(0, False)
     frames.append(frame.bytes)
-    return frames, known
+    try:
+        end = frames.index(b"", 1) + 1
+    except ValueError:
+        return [], [], known
+    return frames[:end], frames[end:], known
 
 
 def properties_of(frame: zmq.Frame, names: Sequence[str]) -> tuple[str | None, ...]:

@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 
+from ..files import Files as Files
 from ..sockets import Socket
 from .plain import Message
 

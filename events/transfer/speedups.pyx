@@ -1,11 +1,11 @@
-# cython: language_level=3
+# cython: language_level=3, binding=False
 """What `plain` does, in calls of libzmq's: for the compiled build, and in a quarter of the time.
 
 Each of pyzmq's calls lets other threads run meanwhile, and makes an object of what it has found.
-Here nothing waits, so nobody is let in between, and a call takes a tenth of a microsecond. The
-sockets are pyzmq's, so this has to call the very libzmq that pyzmq does, which its wheels bring
+Here nothing waits but `Files`, so nobody is let in between, and a call takes a tenth of a microsecond.
+The sockets are pyzmq's, so this has to call the very libzmq that pyzmq does, which its wheels bring
 without anything to link to: the system is asked, while the program runs, for what pyzmq's own module
-is linked to. Where it does not tell (on Windows), this cannot be imported.
+is linked to. Where it does not tell, this cannot be imported.
 
 What has gone wrong is in `errno`, and has to be read before anything else is called.
 """
@@ -16,9 +16,24 @@ import zmq
 from zmq.backend.cython import _zmq
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from cpython.exc cimport PyErr_CheckSignals
+from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from libc.errno cimport EAGAIN, EINTR, errno
+from libc.math cimport ceil
 from libc.string cimport memcpy
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+
+cdef extern from "Python.h":
+    object PyObject_GenericGetAttr(object, object)
+
+cdef extern from "poll.h" nogil:
+    struct pollfd:
+        int fd
+        short events
+        short revents
+    ctypedef unsigned long nfds_t
+    short FILE_IN "POLLIN"
+    int poll(pollfd *, nfds_t, int)
 
 cdef extern from *:
     """
@@ -73,24 +88,34 @@ def has_message(socket):
 
 
 def receive_frames(socket):
-    message = receive(handle_of(socket), ())
-    if message is None:
-        raise zmq.Again
-    return message[0]
+    cdef message_t part
+    cdef void *handle = handle_of(socket)
+    cdef list frames = []
+    zmq_msg_init(&part)
+    try:
+        if not receive(handle, &part):
+            raise zmq.Again
+        frames.append(content(&part))
+        while zmq_msg_more(&part):
+            receive(handle, &part)
+            frames.append(content(&part))
+    finally:
+        zmq_msg_close(&part)
+    return frames
 
 
 def receive_routed(socket, Py_ssize_t limit, properties=()):
+    cdef message_t part
     cdef void *handle = handle_of(socket)
-    cdef tuple names = tuple([name.encode() for name in properties])
+    cdef tuple names = tuple([name.encode() for name in properties]) if properties else ()
     cdef list messages = []
     cdef Py_ssize_t left = ENOUGH
-    while len(messages) < limit and left > 0:
-        message = receive(handle, names)
-        if message is None:
-            break
-        messages.append(message)
-        for frame in message[0]:
-            left -= len(frame)
+    zmq_msg_init(&part)
+    try:
+        while len(messages) < limit and left > 0 and receive(handle, &part):
+            messages.append(routed(handle, &part, names, &left))
+    finally:
+        zmq_msg_close(&part)
     return messages
 
 
@@ -104,32 +129,93 @@ def send_many(socket, messages):
             send(handle, frame, SNDMORE if left else 0)
 
 
-cdef void *handle_of(socket) except NULL:
-    if socket.closed:
-        raise zmq.ZMQError(zmq.ENOTSOCK)
-    return <void *> <size_t> socket.underlying
+cdef class Files:
+    """As in `files`."""
+
+    cdef pollfd *files
+    cdef Py_ssize_t number
+
+    def __cinit__(self, files):
+        cdef list numbers = list(files)
+        cdef Py_ssize_t index
+        self.number = len(numbers)
+        self.files = <pollfd *> PyMem_Malloc((self.number + 1) * sizeof(pollfd))
+        if self.files is NULL:
+            raise MemoryError
+        for index in range(self.number):
+            self.files[index].fd = numbers[index]
+            self.files[index].events = FILE_IN
+
+    def __dealloc__(self):
+        PyMem_Free(self.files)
+
+    def wait(self, double seconds):
+        cdef double end = monotonic() + seconds
+        cdef int timeout = milliseconds(seconds)
+        cdef int found
+        cdef Py_ssize_t index
+        while True:
+            with nogil:
+                found = poll(self.files, self.number, timeout)
+            if found >= 0:
+                break
+            if errno != EINTR:
+                PyErr_SetFromErrno(OSError)
+            PyErr_CheckSignals()
+            timeout = milliseconds(end - monotonic())
+        if not found:
+            return []
+        return [self.files[index].fd for index in range(self.number) if self.files[index].revents]
 
 
-cdef tuple receive(void *socket, tuple names):
-    """The next message, as `plain` has it; None if none waits."""
-    cdef message_t part
+cdef int milliseconds(double seconds):
+    """As `poll_timeout`."""
+    if 0 < seconds < 86_400:
+        return <int> ceil(seconds * 1000)
+    return 0 if seconds < 1 else 86_400_000
+
+
+cdef double monotonic() noexcept:
+    cdef timespec now
+    clock_gettime(CLOCK_MONOTONIC, &now)
+    return now.tv_sec + now.tv_nsec * 1e-9
+
+
+cdef void *handle_of(socket):
+    """Its place in memory, NULL once it is closed: which is no socket to libzmq either."""
+    # `socket.underlying`, without the detour by way of what pyzmq's sockets have for options.
+    return <void *> <size_t> PyObject_GenericGetAttr(socket, "underlying")
+
+
+cdef tuple routed(void *socket, message_t *part, tuple names, Py_ssize_t *left):
+    """The message that begins with this part, as `plain` has it; less than `left` are left then."""
+    cdef tuple known = tuple([property_of(part, name) for name in names]) if names else ()
+    cdef list envelope = [content(part)]
     cdef list frames = []
-    cdef tuple known = ()
-    cdef bint more = True
-    zmq_msg_init(&part)
-    try:
-        while more:
-            while zmq_msg_recv(&part, socket, NOBLOCK) < 0:
-                if errno == EAGAIN:
-                    return None
-                look_into(errno)
-            if names and not frames:
-                known = tuple([property_of(&part, name) for name in names])
-            frames.append(PyBytes_FromStringAndSize(<char *> zmq_msg_data(&part), zmq_msg_size(&part)))
-            more = zmq_msg_more(&part)
-    finally:
-        zmq_msg_close(&part)
-    return frames, known
+    cdef bint opened = False
+    left[0] -= zmq_msg_size(part)
+    while zmq_msg_more(part):
+        receive(socket, part)
+        left[0] -= zmq_msg_size(part)
+        if opened:
+            frames.append(content(part))
+        else:
+            envelope.append(content(part))
+            opened = zmq_msg_size(part) == 0
+    return (envelope, frames, known) if opened else ([], [], known)
+
+
+cdef bint receive(void *socket, message_t *part) except -1:
+    """Receive a part; False if none waits."""
+    while zmq_msg_recv(part, socket, NOBLOCK) < 0:
+        if errno == EAGAIN:
+            return False
+        look_into(errno)
+    return True
+
+
+cdef bytes content(message_t *part):
+    return PyBytes_FromStringAndSize(<char *> zmq_msg_data(part), zmq_msg_size(part))
 
 
 cdef str property_of(message_t *part, bytes name):

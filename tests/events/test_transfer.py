@@ -10,7 +10,7 @@ import zmq
 
 from devicewatch.events import transfer
 from devicewatch.events.sockets import Context, Socket
-from devicewatch.events.transfer import has_message, plain
+from devicewatch.events.transfer import Message, has_message, plain
 from devicewatch.registry.build import COMPILED
 from tests.support.live import free_port, wait_until
 
@@ -55,23 +55,41 @@ def test_messages_arrive_as_they_were_sent(way: ModuleType, router: Socket, deal
         return len(received) == len(FRAMES)
 
     for frames in FRAMES:
-        dealer.send_multipart(frames)
+        dealer.send_multipart([b"way", b"back", b"", *frames])
     wait_until(all_have_come)
-    assert received == [([b"me", *frames], ()) for frames in FRAMES]
+    assert received == [([b"me", b"way", b"back", b""], frames, ()) for frames in FRAMES]
     assert way.receive_routed(router, 2) == []
 
-    way.send_many(router, [frames for frames, _ in received])
-    assert [dealer.recv_multipart() for _ in FRAMES] == FRAMES
+    way.send_many(router, [[*envelope, *frames] for envelope, frames, _ in received])
+    for frames in FRAMES:
+        assert dealer.recv_multipart() == [b"way", b"back", b"", *frames]
+
+
+def test_a_message_without_an_envelope_has_nothing_to_be_answered(
+    way: ModuleType, router: Socket, dealer: Socket
+) -> None:
+    for frames in ([b"one"], [b"one", b"two"], [b"", b"with"], [b"one", b""], [b""]):
+        dealer.send_multipart(frames)
+    received: list[Message] = []
+    while len(received) < 5:
+        received.extend(way.receive_routed(router, 9))
+    assert received == [
+        ([], [], ()),
+        ([], [], ()),
+        ([b"me", b""], [b"with"], ()),
+        ([b"me", b"one", b""], [], ()),
+        ([b"me", b""], [], ()),
+    ]
 
 
 def test_no_more_are_received_than_were_asked_for(
     way: ModuleType, router: Socket, dealer: Socket
 ) -> None:
     for number in range(5):
-        dealer.send(b"%d" % number)
+        dealer.send_multipart([b"", b"%d" % number])
     wait_until(lambda: has_message(router))
     first = way.receive_routed(router, 1)
-    assert [frames[1] for frames, _ in first] == [b"0"]
+    assert [frames for _, frames, _ in first] == [[b"0"]]
     wait_until(lambda: has_message(router))
 
 
@@ -83,11 +101,11 @@ def test_many_bytes_are_not_received_at_once(
     def some_come() -> bool:
         some = way.receive_routed(router, 10)
         assert len(some) <= 2
-        received.extend(frames[-1] for frames, _ in some)
+        received.extend(frames[-1] for _, frames, _ in some)
         return len(received) == 5
 
     for number in range(5):
-        dealer.send(b"%d" % number * 600_000)
+        dealer.send_multipart([b"", b"%d" % number * 600_000])
     wait_until(some_come)
     assert [body[:1] for body in received] == [b"0", b"1", b"2", b"3", b"4"]
 
@@ -99,7 +117,7 @@ def test_it_says_what_zeromq_knows_of_a_message(
     wait_until(lambda: has_message(router))
     properties = ["Peer-Address", "Socket-Type", "X-Nonsense"]
     received = way.receive_routed(router, 1, properties)
-    assert received == [([b"me", b"", b"hello"], ("127.0.0.1", "DEALER", None))]
+    assert received == [([b"me", b""], [b"hello"], ("127.0.0.1", "DEALER", None))]
 
 
 def test_what_a_peer_makes_up_may_be_no_text(
@@ -111,8 +129,8 @@ def test_what_a_peer_makes_up_may_be_no_text(
         dealer.connect(router.get_string(zmq.LAST_ENDPOINT))
         dealer.send_multipart([b"", b"hello"])
         wait_until(lambda: has_message(router))
-        [(frames, known)] = way.receive_routed(router, 1, ["X-Odd", "Socket-Type"])
-    assert frames[1:] == [b"", b"hello"]
+        [(_, frames, known)] = way.receive_routed(router, 1, ["X-Odd", "Socket-Type"])
+    assert frames == [b"hello"]
     assert known == (None, "DEALER")
 
 

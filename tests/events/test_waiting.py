@@ -9,10 +9,9 @@ import pytest
 import zmq
 
 from devicewatch.events.aio import Lookout
-from devicewatch.events.files import Files
 from devicewatch.events.link import RequestSocket
 from devicewatch.events.sockets import Bell, Context, Socket
-from devicewatch.events.transfer import has_message, receive_frames
+from devicewatch.events.transfer import Files, has_message, receive_frames
 from tests.support.live import PATIENCE
 
 URL = "inproc://waiting"

@@ -27,6 +27,7 @@ from devicewatch.events.files import poll_timeout
 from devicewatch.registry import loop as loop_module
 from devicewatch.registry.core import RegistryCore
 from devicewatch.registry.counts import Counts
+from devicewatch.registry.envelopes import Received
 from devicewatch.registry.fairness import LOOK, TOLERANCE
 from devicewatch.registry.journal import MemoryJournal
 from devicewatch.registry.loop import Loop
@@ -133,6 +134,7 @@ class World:
             "stream_file": 2,
             "files": mock.Mock(wait=self.wait),
             "for_requests": [0],
+            "only_requests_came": False,
             "marker_read": False,
             "batch_time": loop_module._BATCH_TIME,
             "woken_by": [1, 2],
@@ -150,7 +152,8 @@ class World:
 
     def __enter__(self) -> Self:
         for name, fake in {
-            "time": self,
+            "_now": self.monotonic,
+            "_time_of_day": self.time,
             "has_message": lambda socket: socket == "requests" and bool(self.queue),
             "send_many": lambda stream, messages: stream.send(messages),
         }.items():
@@ -244,7 +247,7 @@ class _Router:
         self._asking: dict[bytes, Connection] = {}  # by the way back
         self._ahead = deque[tuple[Connection, bytes]]()  # read already
 
-    def receive(self, limit: int) -> tuple[list[bytes], list[bytes], None]:
+    def receive(self, limit: int) -> Received | None:
         world = self._world
         world.let_pass(self._random.choice((STEP, STEP, 0.002)))
         world.may_stop()
@@ -255,15 +258,15 @@ class _Router:
             read = (world.queue.get() for _ in range(self._random.randint(1, limit)))
             self._ahead.extend(found for found in read if found is not None)
         if not self._ahead:
-            raise zmq.Again
+            return None
         connection, request = self._ahead.popleft()
         way_back = str(id(connection)).encode()
         self._asking[way_back] = connection
         return [way_back], [request], None
 
-    def reply(self, replies: list[tuple[list[bytes], bytes]]) -> None:
-        for envelope, reply in replies:
-            self._asking[envelope[0]].answered(json.loads(reply))
+    def reply(self, replies: list[list[bytes]]) -> None:
+        for way_back, reply in replies:
+            self._asking[way_back].answered(json.loads(reply))
 
 
 class _Stream:

@@ -85,9 +85,10 @@ class Shop:
     def _sleep(self, seconds: float) -> list[int]:
         assert not has_message(self._requests), "a request waits"
         assert not has_message(self._stream), "a subscriber waits"
-        assert not self._stopping.is_set() or self._bell.wait(0), "it was told to stop"
+        rings = self._bell.wait(0)
+        assert rings or not self._stopping.is_set(), "it was told to stop"
         self.sleeps += 1
-        return self.loop._for_requests
+        return [*self.loop._for_requests, self._bell.fileno()] if rings else self.loop._for_requests
 
     def stop(self) -> None:
         self._stopping.set()
