@@ -25,11 +25,13 @@ COMPILED = (
     "registry/leases.py",
     "registry/ledger.py",
     "registry/loop.py",
+    "registry/marker.py",
     "registry/names.py",
     "registry/order.py",
     "registry/registrations.py",
     "registry/service.py",
     "registry/shards.py",
+    "registry/watchers.py",
 )
 """What every request goes through, and holds no records: those of attrs have code of their own."""
 

@@ -27,6 +27,14 @@ _decode_request: Final = shapes.whole_requests.decode
 _decode_reply: Final = shapes.whole_replies.decode
 _decode_body: Final = shapes.bodies.decode
 
+_ACKS: Final = [
+    (ack, _encode(Named(ReplyName.ACK.value, ack)))
+    for ack in (messages.RENEWED, messages.LEFT, messages.UNKNOWN, messages.GONE)
+]
+"""What devices are answered all the time; other registries may write it in other ways."""
+
+_ACKS_READ: Final = {frame: ack for ack, frame in _ACKS}
+
 # --- requests and replies ------------------------------------------------------------------
 
 
@@ -143,9 +151,10 @@ def _texts(request: messages.Register) -> Iterator[tuple[str, object]]:
 
 def encode_reply(reply: messages.Reply) -> bytes:
     """The one frame that carries a reply."""
+    for ack, frame in _ACKS:
+        if reply is ack:
+            return frame
     payload: object = reply
-    if type(reply) is messages.Ack and (frame := _ACKS.get(reply)) is not None:
-        return frame
     if type(reply) is messages.EventsReply:
         payload = {
             "epoch": reply.epoch,
@@ -155,17 +164,6 @@ def encode_reply(reply: messages.Reply) -> bytes:
     return _encode(Named(shapes.REPLIES[type(reply)], payload))
 
 
-_ACKS: Final = {
-    ack: _encode(Named(ReplyName.ACK.value, ack))
-    for name in (RequestName.UNREGISTER.value, RequestName.CHECK_ALIVE.value)
-    for success in (True, False)
-    for ack in [messages.Ack(name, success)]
-}
-"""What devices are answered all the time; other registries may write it in other ways."""
-
-_ACKS_BY_FRAME: Final = {frame: ack for ack, frame in _ACKS.items()}
-
-
 def decode_reply(frames: Sequence[bytes]) -> messages.Reply:
     """Read a reply.
 
@@ -173,7 +171,7 @@ def decode_reply(frames: Sequence[bytes]) -> messages.Reply:
         MessageError: It is none.
     """
     frame = _only(frames)
-    if (ack := _ACKS_BY_FRAME.get(frame)) is not None:
+    if (ack := _ACKS_READ.get(frame)) is not None:
         return ack
     try:
         reply = _decode_reply(frame.decode()).payload

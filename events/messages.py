@@ -27,6 +27,7 @@ from .protocol import (
     MAX_TICK_INTERVAL,
     MIN_LEASE,
     MIN_TICK_INTERVAL,
+    RequestName,
 )
 from .records import Device, Event
 
@@ -142,6 +143,14 @@ class Ack(_Message, frozen=True):
 
     req_event: str
     success: bool
+
+
+RENEWED: Final = Ack(RequestName.CHECK_ALIVE.value, True)
+"""What nearly all requests are answered."""
+
+UNKNOWN: Final = Ack(RequestName.CHECK_ALIVE.value, False)
+LEFT: Final = Ack(RequestName.UNREGISTER.value, True)
+GONE: Final = Ack(RequestName.UNREGISTER.value, False)
 
 
 class Unsupported(_Message, frozen=True):

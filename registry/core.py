@@ -45,6 +45,10 @@ from typing import Final, assert_never
 from msgspec.structs import replace
 
 from ..events.messages import (
+    GONE,
+    LEFT,
+    RENEWED,
+    UNKNOWN,
     Ack,
     CheckAlive,
     CompactedReply,
@@ -90,11 +94,6 @@ EXPIRED_PER_CALL: Final = 200
 
 RETRY: Final = 1.0
 """Seconds until the end of a lease, which could not be kept in the journal, is tried again."""
-
-_RENEWED: Final = Ack(RequestName.CHECK_ALIVE, True)
-_UNKNOWN: Final = Ack(RequestName.CHECK_ALIVE, False)
-_LEFT: Final = Ack(RequestName.UNREGISTER, True)
-_GONE: Final = Ack(RequestName.UNREGISTER, False)
 
 _JITTER: Final = 1.0
 """Seconds by which the time of day may seem to run backwards though nobody has set the clock."""
@@ -376,25 +375,25 @@ class RegistryCore:
     def _check_alive(self, request: CheckAlive, now: float, peer: str | None) -> Ack | ErrorReply:
         holder = self._registrations.by_uuid.get(request.uuid)
         if holder is None:
-            return _UNKNOWN
+            return UNKNOWN
         if self._authority.grants is not None:
             if not self._authority.may_end(holder, peer):
                 return _anothers(request)
             if not self._authority.may_stay(holder):
-                return _UNKNOWN
+                return UNKNOWN
         self._ledger.renew(holder, request.alive_timeout, now)
-        return _RENEWED
+        return RENEWED
 
     def _unregister(
         self, request: Unregister, now: float, peer: str | None
     ) -> tuple[Ack | ErrorReply, list[Event]]:
         holder = self._registrations.by_uuid.get(request.uuid)
         if holder is None:
-            return _GONE, []
+            return GONE, []
         if not self._authority.may_end(holder, peer):
             return _anothers(request), []
         self._ledger.cancel(holder, Reason.UNREGISTERED, self._time(now))
-        return _LEFT, self._ledger.events
+        return LEFT, self._ledger.events
 
     def _register(
         self, request: Register, now: float, peer: str | None

@@ -56,15 +56,14 @@ class Leases(Generic[L]):
 
     def set(self, lease: L, deadline: float) -> None:
         """Grant a lease, or move its deadline to an earlier or later time."""
-        entry = lease.entry
-        if entry is None:
+        if lease.entry is None:
             self._number += 1
             lease.deadline = deadline
             self._queue(lease)
             return
         before, lease.deadline = lease.deadline, deadline
-        # Its entry, which lies elsewhere in memory, comes up no later than it would have ended.
-        if deadline < before and deadline < entry:
+        # Its entry, elsewhere in memory, need not be looked at: it comes up by then at the latest.
+        if deadline < before and deadline < lease.entry:
             self._queue(lease)
 
     def cancel(self, lease: L) -> None:

@@ -26,8 +26,7 @@ import zmq
 
 from ..events.codec import encode_event, encode_reply
 from ..events.logs import get_logger
-from ..events.messages import Ack, Reply, Request
-from ..events.protocol import RequestName
+from ..events.messages import RENEWED, Reply, Request
 from ..events.records import StreamMessage
 from ..events.sockets import Socket
 from ..events.transfer import Files, has_message, properties_of, send_many
@@ -57,7 +56,7 @@ _TOGETHER: Final = 64
 _TIMED: Final = 16
 """Of the renewals in a batch that succeed, the first and then one in so many are timed."""
 
-_RENEWED: Final = encode_reply(Ack(RequestName.CHECK_ALIVE, True))
+_RENEWED: Final = encode_reply(RENEWED)
 
 HELD_UP: Final = 1.0
 """Seconds for which the registry has to be held up, in total since the last time, to be logged."""
@@ -337,17 +336,17 @@ class Loop:
 
     def _has_new_subscriber(self) -> bool:
         found = False
-        try:
-            for _ in range(_BATCH):
-                frame = self._stream.recv(zmq.NOBLOCK, copy=False)
-                if frame.bytes.startswith(b"\1"):
-                    found = True
-                    self._watchers.heard_from(*properties_of(frame, HEARD_BY))
-                if self._gate is not None:
-                    self._gate.peer(properties_of(frame, KNOWN_BY), first=True)
-            self._unsure.add(self._stream)
-        except zmq.Again:
-            self._unsure.discard(self._stream)
+        for _ in range(_BATCH):
+            if not has_message(self._stream):  # most often; `Again` takes longer
+                self._unsure.discard(self._stream)
+                return found
+            frame = self._stream.recv(zmq.NOBLOCK, copy=False)
+            if frame.bytes.startswith(b"\1"):
+                found = True
+                self._watchers.heard_from(*properties_of(frame, HEARD_BY))
+            if self._gate is not None:
+                self._gate.peer(properties_of(frame, KNOWN_BY), first=True)
+        self._unsure.add(self._stream)
         return found
 
 
