@@ -2,9 +2,9 @@
 
 Everything else about the package is in `pyproject.toml`, and without that variable nothing is
 compiled. What is compiled is the same Python, by mypyc, from the types that it has anyway; and by
-Cython a module of its own, which moves messages by libzmq's calls instead of pyzmq's. See
-`docs/performance.md` for what it brings. It takes a C compiler with Python's headers, and
-a minute.
+Cython two modules of its own, which move messages by libzmq's calls instead of pyzmq's, and make
+records without Python. See `docs/performance.md` for what it brings. It takes a C compiler with
+Python's headers, and a minute.
 """
 
 import os
@@ -19,6 +19,7 @@ COMPILED = (
     "events/codec.py",
     "registry/authority.py",
     "registry/core.py",
+    "registry/device_types.py",
     "registry/envelopes.py",
     "registry/fairness.py",
     "registry/history.py",
@@ -35,7 +36,8 @@ COMPILED = (
 )
 """What every request goes through, and holds no records: those of attrs have code of their own."""
 
-MESSAGES = "events/transfer/speedups.pyx"
+SPEEDUPS = ("events/making/speedups.pyx", "events/transfer/speedups.pyx")
+"""What Python has no way to say; `plain`, beside each, does the same."""
 
 COMPILERS = ("cython>=3.1", "mypy>=2.4")
 
@@ -74,7 +76,9 @@ def _extensions() -> list[Any]:
     options = ["--config-file=", "--strict", "--namespace-packages", "--explicit-package-bases"]
     paths = [os.path.relpath(package / path) for path in COMPILED]
     extensions: list[Any] = mypycify([*options, *paths], group_name="devicewatch")
-    return extensions + cythonize(os.path.relpath(package / MESSAGES), quiet=True)
+    return extensions + cythonize(
+        [os.path.relpath(package / path) for path in SPEEDUPS], quiet=True
+    )
 
 
 main()

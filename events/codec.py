@@ -16,6 +16,7 @@ from msgspec.json import Decoder
 
 from . import messages, records, shapes
 from .errors import MessageError
+from .making import maker
 from .protocol import MAX_REQUEST_BYTES, ErrorCode, Reason, ReplyName, RequestName
 from .shapes import Body, Envelope, EventsPayload, Named
 from .text import printable, unprintable
@@ -26,6 +27,9 @@ _encode: Final = shapes.encode
 _decode_request: Final = shapes.whole_requests.decode
 _decode_reply: Final = shapes.whole_replies.decode
 _decode_body: Final = shapes.bodies.decode
+
+_added: Final = maker(records.Added)
+_removed: Final = maker(records.Removed)
 
 _ACKS: Final = [
     (ack, _encode(Named(ReplyName.ACK.value, ack)))
@@ -107,12 +111,8 @@ def _request_in_steps(frame: bytes) -> messages.Request:
 
 def _prints(request: messages.Register) -> bool:
     """Whether all its text does, found out fast. Its fields have the types that they should."""
-    if not (
-        request.device_type.isprintable()
-        and request.addr.isprintable()
-        and request.name.isprintable()
-        and (request.instance is None or request.instance.isprintable())
-    ):
+    text = request.device_type + request.addr + request.name
+    if not text.isprintable() or not (request.instance is None or request.instance.isprintable()):
         return False
     if request.metadata:
         for key, value in request.metadata.items():
@@ -125,7 +125,7 @@ def _surely_prints(request: messages.Register) -> bool:
     """Whether all its text does, where its fields may be of any type."""
     try:
         return _prints(request)
-    except AttributeError:
+    except (AttributeError, TypeError):
         return False
 
 
@@ -253,9 +253,9 @@ def _event(body: Body) -> records.Event:
     if event == "added":
         if device.revision != body.seq:
             raise MessageError(ErrorCode.INVALID, "an added device's revision is not the seq")
-        return records.Added(body.epoch, body.seq, body.time, device)
+        return _added(body.epoch, body.seq, body.time, device)
     if event == "removed" and body.reason is not None:
-        return records.Removed(body.epoch, body.seq, body.time, device, _reason(body.reason))
+        return _removed(body.epoch, body.seq, body.time, device, _reason(body.reason))
     raise MessageError(ErrorCode.INVALID, f"{event!r} is no event, or lacks its reason")
 
 

@@ -31,9 +31,6 @@ from ..events.messages import (
 from ..events.protocol import ErrorCode, Reason, RequestName
 from ..events.records import Event, Removed
 
-MAX_TYPES: Final = 100
-"""Types of devices that are counted by themselves; the others are counted together."""
-
 BOUNDS: Final = (
     0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.001, 0.002_5, 0.01, 0.025, 0.1, 0.25, 1, 2.5
 )  # fmt: skip
@@ -196,42 +193,6 @@ def _outcome(reply: Reply) -> int:
             return _OUTCOMES[Outcome.UNSUPPORTED]
         case _:
             return _OUTCOMES[Outcome.OK]
-
-
-class TypeCounts:
-    """How many devices of each type there are.
-
-    The first `MAX_TYPES` types that come are told apart, for good: whoever gives his devices a new
-    type each time adds neither memory nor lines to what is measured.
-
-    Attributes:
-        others: How many there are of other types.
-    """
-
-    def __init__(self) -> None:
-        self._own: dict[str, int] = {}
-        self.others = 0
-
-    def add(self, device_type: str) -> None:
-        """A device of that type is there."""
-        if device_type in self._own:
-            self._own[device_type] += 1
-        elif len(self._own) < MAX_TYPES:
-            self._own[device_type] = 1
-        else:
-            self.others += 1
-
-    def remove(self, device_type: str) -> None:
-        """It is not any more."""
-        if device_type in self._own:
-            self._own[device_type] -= 1
-        else:
-            self.others -= 1
-
-    @property
-    def own(self) -> dict[str, int]:
-        """How many there are of each type that is told apart, also 0: a copy."""
-        return self._own.copy()
 
 
 @attrs.frozen(kw_only=True)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Final
 
+from ..events.making import maker
 from ..events.messages import Register
 from ..events.protocol import DEFAULT_LEASE, Reason
 from ..events.records import Added, Device, Event, MetadataValue, Removed
@@ -22,6 +23,10 @@ from .registrations import Holder, Registrations, shared
 
 _NO_METADATA: Final[Mapping[str, MetadataValue]] = {}
 _NOWHERE: Final = (0, 0, 0)
+
+_device: Final = maker(Device)
+_added: Final = maker(Added)
+_removed: Final = maker(Removed)
 
 
 class Ledger:
@@ -146,7 +151,7 @@ class Ledger:
             time: The time of day.
         """
         self.seq += 1
-        device = Device(
+        device = _device(
             name,
             shared(request.device_type),
             request.addr,
@@ -158,7 +163,7 @@ class Ledger:
         self._put_in(holder, holder.lease, now)
         self._undo.append(partial(self._take_out, holder))
         self._kept.append(holder)
-        self._events.append(Added(self.epoch, self.seq, time, device))
+        self._events.append(_added(self.epoch, self.seq, time, device))
         return holder
 
     def cancel(self, holder: Holder, reason: Reason, time: float) -> None:
@@ -180,7 +185,7 @@ class Ledger:
         self.seq += 1
         self.registrations.remove(holder)
         self._undo.append(partial(self._put_back, holder, deadline))
-        self._events.append(Removed(self.epoch, self.seq, time, holder.device, reason))
+        self._events.append(_removed(self.epoch, self.seq, time, holder.device, reason))
 
     def renew(self, holder: Holder, seconds: float, now: float) -> None:
         """Let a lease begin anew, with that length from now on."""

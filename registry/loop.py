@@ -129,6 +129,7 @@ class Loop:
         self._files = Files(files)
         self._woken_by = files
         self._has_slept = True
+        self._at_once = False  # somebody alone is served, and waits for no others
         self._only_requests_came = False  # it was woken, and by nothing else
         self._marker_read = False
         self._batch_time = _BATCH_TIME
@@ -243,34 +244,35 @@ class Loop:
         return (not self._again or self._serve_again(end)) and self._serve_new(end)
 
     def _serve_new(self, end: float) -> bool:
-        at_once = self._has_slept
+        self._at_once = self._has_slept
         for number in range(_BATCH):
-            message = self._router.receive(1 if at_once else _AHEAD)
+            message = self._router.receive(1 if self._at_once else _AHEAD)
             if message is None:
+                self._at_once = False
                 self._unsure.discard(self._requests)
                 return True
             now = _now()
-            self._serve(number, message, now, at_once=at_once)
-            if at_once:
+            self._serve(number, message, now)
+            if self._at_once:
+                self._at_once = False
                 self._send()
                 if not has_message(self._requests):
                     self._unsure.discard(self._requests)
                     return True
-                at_once = False
             elif len(self._replies) >= _TOGETHER:
                 self._send()
             if now > end or self._again:
                 break
         return False
 
-    def _serve(self, number: int, message: Received, now: float, *, at_once: bool) -> None:
+    def _serve(self, number: int, message: Received, now: float) -> None:
         """Answer a message, if that is wanted; its number in this batch is given."""
         envelope, frames, peer = message
         if frames and frames[0].startswith(self._marker.secret):
             self._marker_read = True
             self._core.marker_read(self._marker.read(frames))
         elif envelope:  # else it asks for no answer, and gets none
-            if at_once or self._service.trouble:
+            if self._at_once or self._service.trouble:
                 answer = self._service.answer(frames, now, peer)
             else:
                 answer = self._service.collect(frames, now, peer)
@@ -301,6 +303,8 @@ class Loop:
 
     def _publish(self, message: StreamMessage) -> None:
         self._events.append(encode_event(message))
+        if self._at_once:  # by the time that its reply is written, the event may have arrived
+            self._send_events()
 
     def _send(self) -> None:
         """Let out what was collected: nobody has a reply before its events are on their way.
@@ -310,9 +314,7 @@ class Loop:
         if again := self._service.commit():
             self._withdraw(again)
         if self._events:
-            self._unsure.add(self._stream)
-            send_many(self._stream, self._events)
-            self._events.clear()
+            self._send_events()
         if self._replies:
             self._unsure.add(self._requests)
             self._router.reply(self._replies)
@@ -322,6 +324,11 @@ class Loop:
             for _, request, reply, since in self._timed:
                 self._counts.answered(request, reply, now - since)
             self._timed.clear()
+
+    def _send_events(self) -> None:
+        self._unsure.add(self._stream)
+        send_many(self._stream, self._events)
+        self._events.clear()
 
     def _withdraw(self, again: Sequence[Collected]) -> None:
         """Those who were served last are not answered yet, but served again."""

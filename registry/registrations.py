@@ -5,7 +5,7 @@ from typing import Final, TypeVar
 
 from ..events.messages import Register
 from ..events.records import Device
-from .counts import TypeCounts
+from .device_types import TypeCounts
 from .journal import Registration
 from .leases import Lease
 from .names import NumberedNames

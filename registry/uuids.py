@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from os import urandom
 from typing import Final
 
-_DRAWN_TOGETHER: Final = 64
+_DRAWN_TOGETHER: Final = 256
 
 _FORM: Final = b"xxxxxxxx-xxxx-4xxx-yxxx-xxxxxxxxxxxx "
 """What a UUID of version 4 looks like: x is any digit, y is one of 8, 9, a and b (RFC 9562)."""

@@ -26,7 +26,7 @@ from devicewatch.events.messages import (
 )
 from devicewatch.events.protocol import ErrorCode, Reason, RequestName
 from devicewatch.registry.core import RegistryCore
-from devicewatch.registry.counts import BOUNDS, MAX_TYPES, Counts, Kind, Outcome, Times, TypeCounts
+from devicewatch.registry.counts import BOUNDS, Counts, Kind, Outcome, Times
 from devicewatch.registry.journal import Change, MemoryJournal
 from devicewatch.registry.service import Service
 from tests.support.cores import EPOCH, added, device, new_core, register, removed, wish
@@ -183,22 +183,6 @@ def test_what_could_not_be_kept_was_not_published() -> None:
 
 
 # --- types ----------------------------------------------------------------------------------------
-
-
-def test_so_many_types_are_told_apart_and_no_more() -> None:
-    types = TypeCounts()
-    for number in range(MAX_TYPES + 50):
-        types.add(f"type {number}")
-        types.add(f"type {number}")
-    assert types.own == {f"type {number}": 2 for number in range(MAX_TYPES)}
-    assert types.others == 100
-    for number in range(MAX_TYPES + 50):
-        types.remove(f"type {number}")
-        types.remove(f"type {number}")
-    assert set(types.own.values()) == {0}
-    assert types.others == 0
-    types.add("yet another")
-    assert types.others == 1, "a type keeps its place, or lines would come and go without end"
 
 
 def test_devices_are_counted_as_they_come_go_and_come_back(core: RegistryCore) -> None:

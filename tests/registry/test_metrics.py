@@ -30,7 +30,8 @@ from devicewatch.registry import (
     register_device,
 )
 from devicewatch.registry.commands.demo import RunningCommand, running
-from devicewatch.registry.counts import MAX_TYPES, Counts, Figures
+from devicewatch.registry.counts import Counts, Figures
+from devicewatch.registry.device_types import MAX_TYPES
 from devicewatch.registry.journal import Change
 from devicewatch.registry.metrics import MetricsServer, RegistryCollector
 from tests.support.hostile import HOSTILE, SHOWN, registry_of_old

@@ -1,0 +1,17 @@
+"""Records are made by their class."""
+
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def maker(cls: Callable[P, T]) -> Callable[P, T]:
+    """What makes records of a class, of values in the order of its fields; none by their names.
+
+    Args:
+        cls: A frozen class of attrs with slots, whose constructor only sets fields. What is left
+            out gets its default; a `factory` makes none here.
+    """
+    return cls
