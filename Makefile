@@ -43,11 +43,9 @@ compiled:
 	$(MAKE) compiled-tests COMPILED=1
 
 compiled-tests: $(VENV)/installed
-	$(BIN)/pytest --numprocesses 3 --dist worksteal tests/promises tests/events/test_making.py \
-		tests/events/test_transfer.py \
-		tests/registry/test_core*.py tests/registry/test_l*.py \
-		tests/registry/test_n*.py tests/registry/test_o*.py \
-		tests/registry/test_ser*.py tests/registry/test_sh*.py
+	$(BIN)/pytest --numprocesses 3 --dist worksteal tests/promises tests/events/test_codec.py \
+		tests/events/test_[mtw]*.py tests/registry/test_core*.py tests/registry/test_device*.py \
+		tests/registry/test_[blnouw]*.py tests/registry/test_ser*.py tests/registry/test_sh*.py
 
 test: $(VENV)/installed
 ifdef COMPILED

@@ -36,8 +36,11 @@ COMPILED = (
 )
 """What every request goes through, and holds no records: those of attrs have code of their own."""
 
-SPEEDUPS = ("events/making/speedups.pyx", "events/transfer/speedups.pyx")
+SPEEDUPS = ["events/making/speedups.pyx"]
 """What Python has no way to say; `plain`, beside each, does the same."""
+
+if os.name == "posix":  # it waits with poll(2)
+    SPEEDUPS.append("events/transfer/speedups.pyx")
 
 COMPILERS = ("cython>=3.1", "mypy>=2.4")
 

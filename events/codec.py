@@ -7,19 +7,19 @@ look at it, while replies and events are read as they are. Whatever the bytes, t
 is `MessageError`.
 """
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, TypeVar
 
 from msgspec import DecodeError, Raw
 from msgspec.json import Decoder
 
 from . import messages, records, shapes
+from .checks import check_finite, check_text
 from .errors import MessageError
 from .making import maker
-from .protocol import MAX_REQUEST_BYTES, ErrorCode, Reason, ReplyName, RequestName
+from .protocol import MAX_REQUEST_BYTES, ErrorCode, Reason, ReplyName
 from .shapes import Body, Envelope, EventsPayload, Named
-from .text import printable, unprintable
+from .text import printable
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ _removed: Final = maker(records.Removed)
 
 _ACKS: Final = [
     (ack, _encode(Named(ReplyName.ACK.value, ack)))
-    for ack in (messages.RENEWED, messages.LEFT, messages.UNKNOWN, messages.GONE)
+    for ack in (messages.RENEWED, messages.LEFT, messages.NOT_RENEWED, messages.NOT_LEFT)
 ]
 """What devices are answered all the time; other registries may write it in other ways."""
 
@@ -56,21 +56,14 @@ def encode_request(request: messages.Request) -> bytes:
     """
     name = shapes.REQUESTS[type(request)]
     if isinstance(request, messages.Register) and not _surely_prints(request):
-        _check_text(request)
+        check_text(request)
     try:
         if isinstance(request, messages.Register):
-            _check_finite(request)
+            check_finite(request)
         return _encode(Named(name, request))
     except (TypeError, ValueError, OverflowError) as error:
         why = f"{name} cannot be written as JSON: {error}"
         raise MessageError(ErrorCode.INVALID, why, name) from None
-
-
-def _check_finite(request: messages.Register) -> None:
-    numbers = {"alive_timeout": request.alive_timeout}
-    for key, value in (numbers | dict(request.metadata) if request.metadata else numbers).items():
-        if isinstance(value, float) and not math.isfinite(value):  # it would be written as null
-            raise ValueError(f"{key!r} is {value}")
 
 
 def decode_request(frames: Sequence[bytes]) -> messages.Request:
@@ -90,7 +83,7 @@ def decode_request(frames: Sequence[bytes]) -> messages.Request:
     except (ValueError, RecursionError):  # of msgspec's and of UTF-8's errors, too
         request = _request_in_steps(frame)
     if type(request) is messages.Register and not _prints(request):
-        _check_text(request)
+        check_text(request)
     return request
 
 
@@ -125,28 +118,8 @@ def _surely_prints(request: messages.Register) -> bool:
     """Whether all its text does, where its fields may be of any type."""
     try:
         return _prints(request)
-    except (AttributeError, TypeError):
+    except (AttributeError, TypeError):  # the latter where this is compiled, at the least
         return False
-
-
-def _check_text(request: messages.Register) -> None:
-    """Refuse text that does not print, and say where it is. Fields may be of any type."""
-    for field, text in _texts(request):
-        found = unprintable(text) if isinstance(text, str) else None
-        if found is not None:
-            why = f"{field} holds {found}, which does not print"
-            raise MessageError(ErrorCode.INVALID, why, RequestName.REGISTER)
-
-
-def _texts(request: messages.Register) -> Iterator[tuple[str, object]]:
-    yield "device_type", request.device_type
-    yield "addr", request.addr
-    yield "name", request.name
-    yield "instance", request.instance
-    metadata = request.metadata if isinstance(request.metadata, Mapping) else {}
-    for key, value in metadata.items():
-        yield "a key of metadata", key
-        yield f"metadata {key!r}", value
 
 
 def encode_reply(reply: messages.Reply) -> bytes:

@@ -148,9 +148,14 @@ class Ack(_Message, frozen=True):
 RENEWED: Final = Ack(RequestName.CHECK_ALIVE.value, True)
 """What nearly all requests are answered."""
 
-UNKNOWN: Final = Ack(RequestName.CHECK_ALIVE.value, False)
+NOT_RENEWED: Final = Ack(RequestName.CHECK_ALIVE.value, False)
+"""There is no such registration (any more)."""
+
 LEFT: Final = Ack(RequestName.UNREGISTER.value, True)
-GONE: Final = Ack(RequestName.UNREGISTER.value, False)
+"""It has ended."""
+
+NOT_LEFT: Final = Ack(RequestName.UNREGISTER.value, False)
+"""There was none."""
 
 
 class Unsupported(_Message, frozen=True):

@@ -45,10 +45,10 @@ from typing import Final, assert_never
 from msgspec.structs import replace
 
 from ..events.messages import (
-    GONE,
     LEFT,
+    NOT_LEFT,
+    NOT_RENEWED,
     RENEWED,
-    UNKNOWN,
     Ack,
     CheckAlive,
     CompactedReply,
@@ -375,12 +375,12 @@ class RegistryCore:
     def _check_alive(self, request: CheckAlive, now: float, peer: str | None) -> Ack | ErrorReply:
         holder = self._registrations.by_uuid.get(request.uuid)
         if holder is None:
-            return UNKNOWN
+            return NOT_RENEWED
         if self._authority.grants is not None:
             if not self._authority.may_end(holder, peer):
                 return _anothers(request)
             if not self._authority.may_stay(holder):
-                return UNKNOWN
+                return NOT_RENEWED
         self._ledger.renew(holder, request.alive_timeout, now)
         return RENEWED
 
@@ -389,7 +389,7 @@ class RegistryCore:
     ) -> tuple[Ack | ErrorReply, list[Event]]:
         holder = self._registrations.by_uuid.get(request.uuid)
         if holder is None:
-            return GONE, []
+            return NOT_LEFT, []
         if not self._authority.may_end(holder, peer):
             return _anothers(request), []
         self._ledger.cancel(holder, Reason.UNREGISTERED, self._time(now))

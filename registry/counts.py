@@ -2,8 +2,7 @@
 
 One thread counts, the registry's; any other may read at any time, as `metrics` does when it is
 asked. A number that is read is a moment old at the worst. Nothing here grows: kinds, outcomes and
-limits are fixed, and of the types of devices, which are up to strangers, only so many are told
-apart.
+limits are fixed.
 """
 
 from bisect import bisect_left

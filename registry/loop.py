@@ -6,10 +6,11 @@ sleeps until the core's next deadline or until something arrives. What is to be 
 meanwhile, and goes out together, events before replies: to wake ZeroMQ's own thread for each
 message by itself would take longer than all the rest. So what those requests have changed is kept
 together as well, just before. Only the first request after a sleep, which most often is the only
-one, is answered before the next is looked for. Before a lease ends it sends
-itself the markers that the core asks for, which prove that every renewal that was in time has been
-read (P8, see `fairness`). An idle registry wakes up once a tick, and every five seconds at least;
-twice a second while it has devices.
+one, is answered before the next is looked for, and its event leaves before the reply is written.
+
+Before a lease ends it sends itself the markers that the core asks for, which prove that every
+renewal that was in time has been read (P8, see `fairness`). An idle registry wakes up once a tick,
+and every five seconds at least; twice a second while it has devices.
 
 What becomes of a request is decided in `service`. Whatever happens there, exactly one reply goes
 out: a REQ socket that waits for one is stuck for good. Requests that the service wants to serve
@@ -162,6 +163,7 @@ class Loop:
             self._service.count(self._counts, _MeasuredJournal(self._journal, self._counts))
         if self._gate is not None:
             self._look_after(self._gate, now)
+            now = _now()  # a batch has its time, however many had to be let in
         if self._may_have_come(self._marker_file):
             self._marker.forward()
         # What is raised ends the registry: nothing that is not kept for sure goes out after it.

@@ -11,7 +11,7 @@ def maker(cls: Callable[P, T]) -> Callable[P, T]:
     """What makes records of a class, of values in the order of its fields; none by their names.
 
     Args:
-        cls: A frozen class of attrs with slots, whose constructor only sets fields. What is left
-            out gets its default; a `factory` makes none here.
+        cls: A frozen class of attrs with slots, whose constructor only sets fields. Of these, all
+            have to be given that come before one with a `factory`, and that one, too.
     """
     return cls

@@ -38,7 +38,9 @@ cdef class Maker:
             if type(place) is not Descriptor:
                 raise TypeError(f"{cls.__name__} has no slots of its own")
             self.places.append(place)
-            if field.default is not attrs.NOTHING and not isinstance(field.default, attrs.Factory):
+            if isinstance(field.default, attrs.Factory):
+                self.defaults.clear()  # it has to be given, and so have those before it
+            elif field.default is not attrs.NOTHING:
                 self.defaults.append(field.default)
         self.fields = len(self.places)
 

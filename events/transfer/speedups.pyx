@@ -143,6 +143,8 @@ cdef class Files:
         if self.files is NULL:
             raise MemoryError
         for index in range(self.number):
+            if numbers[index] < 0:
+                raise ValueError(f"{numbers[index]} is no file descriptor")  # and poll ignores it
             self.files[index].fd = numbers[index]
             self.files[index].events = FILE_IN
 

@@ -67,6 +67,21 @@ def test_values_that_are_too_few_or_too_many_make_nothing(
 
 
 @attrs.frozen
+class _Half:
+    one: int
+    two: int = 2
+    three: list[int] = attrs.field(factory=list)
+    four: int = 4
+
+
+@needs_speedups
+def test_what_has_a_factory_is_to_be_given_and_so_is_what_comes_before_it() -> None:
+    assert making.maker(_Half)(1, 5, [6]) == _Half(1, 5, [6], 4)
+    with pytest.raises(TypeError):
+        making.maker(_Half)(1, 5)
+
+
+@attrs.frozen
 class _Checked:
     number: int = attrs.field(validator=attrs.validators.instance_of(int))
 

@@ -57,6 +57,13 @@ def test_waiting_ends_when_time_is_up_or_at_any_of_the_descriptors() -> None:
         assert Files([silent.fileno(), rung.fileno()]).wait(PATIENCE) == [rung.fileno()]
 
 
+def test_what_is_closed_is_not_waited_for() -> None:
+    with pytest.raises(
+        ValueError, match="descriptor"
+    ):  # the only way in which it can be told from one that is silent
+        Files([-1])
+
+
 def test_a_request_that_could_not_be_sent_does_not_keep_its_descriptor_readable(
     context: Context,
 ) -> None:

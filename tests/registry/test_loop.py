@@ -5,14 +5,18 @@ through the socket meanwhile is told instead, if the last time was long enough a
 `process_commands`).
 """
 
+import math
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from unittest import mock
 
 import pytest
 import zmq
 
 from devicewatch.events.sockets import Context
-from tests.support.shop import Shop, ask, dealer
+from devicewatch.registry import loop
+from tests.support.shop import PATIENCE, Shop, ask, dealer
 
 pytestmark = pytest.mark.interpreted
 
@@ -63,3 +67,31 @@ def test_to_be_told_to_stop_in_the_midst_of_a_round_is_not_slept_over(
         shop.between = shop.stop
         shop.loop.run()
         assert shop.between is None
+
+
+def test_however_long_it_takes_to_let_others_in_a_batch_has_its_time(
+    shop: Shop, context: Context
+) -> None:
+    late = 0.0
+
+    def admit() -> None:
+        nonlocal late
+        late += 2 * PATIENCE
+
+    def now() -> float:
+        return time.monotonic() + late
+
+    gate = mock.Mock(next_look=math.inf, refused=0, stream=shop.loop._requests, admit=admit)
+    gate.has_changed.return_value = False
+    with (
+        dealer(context) as many,
+        mock.patch.object(loop, "_now", now),
+        mock.patch.object(shop.loop, "_gate", gate),
+    ):
+        for _ in range(3):
+            ask(many, 0)
+        shop.loop._has_slept = False
+        shop.loop.do_round()
+        assert late
+        for _ in range(3):
+            assert many.recv_multipart(zmq.NOBLOCK)
