@@ -79,6 +79,7 @@ def is_noticed(play: Play, target: Target) -> bool:
     ("name", "play"),
     [pytest.param(name, play, id=f"{name}, {what}") for name, what, play in BROKEN],
 )
+@pytest.mark.interpreted
 def test_what_is_broken_is_noticed(name: str, play: Play) -> None:
     assert is_noticed(play, TARGETS[name])
 
@@ -91,6 +92,7 @@ def test_what_differs_from_the_model_is_noticed() -> None:
 # --- the runner ---------------------------------------------------------------------------------
 
 
+@pytest.mark.interpreted
 def test_without_atheris_it_says_how_far_it_came(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -101,6 +103,7 @@ def test_without_atheris_it_says_how_far_it_came(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.interpreted
 def test_a_finding_is_kept_and_explained(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
