@@ -23,6 +23,8 @@ from .text import printable
 
 T = TypeVar("T")
 
+# Compiled, what is final here is found without a look into a dict.
+_Register: Final = messages.Register
 _encode: Final = shapes.encode
 _decode_request: Final = shapes.whole_requests.decode
 _decode_reply: Final = shapes.whole_replies.decode
@@ -82,7 +84,7 @@ def decode_request(frames: Sequence[bytes]) -> messages.Request:
         request: messages.Request = _decode_request(frame.decode()).payload
     except (ValueError, RecursionError):  # of msgspec's and of UTF-8's errors, too
         request = _request_in_steps(frame)
-    if type(request) is messages.Register and not _prints(request):
+    if type(request) is _Register and not _prints(request):
         check_text(request)
     return request
 

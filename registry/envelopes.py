@@ -7,10 +7,14 @@ ever.
 """
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from ..events.sockets import Socket
 from ..events.transfer import Message, receive_routed, send_many
+
+# Compiled, what is final here is found without a look into a dict.
+_receive_routed: Final = receive_routed
+_send_many: Final = send_many
 
 Envelope: TypeAlias = list[bytes]
 
@@ -45,7 +49,7 @@ class Router:
             limit: How many may be taken out of the socket, if there is none that already was.
         """
         if not self._waiting:
-            self._waiting = receive_routed(self._socket, limit, self._properties)
+            self._waiting = _receive_routed(self._socket, limit, self._properties)
             if not self._waiting:
                 return None
             self._waiting.reverse()
@@ -54,4 +58,4 @@ class Router:
 
     def reply(self, replies: Sequence[Envelope]) -> None:
         """Send envelopes back, each with a reply in it; to nobody, if they are gone."""
-        send_many(self._socket, replies)
+        _send_many(self._socket, replies)

@@ -62,7 +62,10 @@ _RENEWED: Final = encode_reply(RENEWED)
 HELD_UP: Final = 1.0
 """Seconds for which the registry has to be held up, in total since the last time, to be logged."""
 
+# Compiled, what is final here is found without a look into a dict.
+_has_message: Final = has_message
 _now: Final = time.monotonic
+_send_many: Final = send_many
 _time_of_day: Final = time.time
 
 log = get_logger(__name__)
@@ -123,8 +126,8 @@ class Loop:
         self._away_logged = 0.0
         self._marker_file = _file_of(marker.stream)
         self._stream_file = _file_of(stream)
-        self._for_requests = [_file_of(requests)]
-        files = [*self._for_requests, self._stream_file, self._marker_file, bell.fileno()]
+        self._requests_file = _file_of(requests)
+        files = [self._requests_file, self._stream_file, self._marker_file, bell.fileno()]
         if gate is not None:
             files.append(_file_of(gate.stream))
         self._files = Files(files)
@@ -178,7 +181,11 @@ class Loop:
             self._do_what_is_due(now, drained=drained)
             deadline = self._next_deadline()
         self._has_slept = drained and self._sleep(deadline)
-        self._only_requests_came = self._has_slept and self._woken_by == self._for_requests
+        self._only_requests_came = (
+            self._has_slept
+            and len(self._woken_by) == 1
+            and self._woken_by[0] == self._requests_file
+        )
 
     def _do_what_is_due(self, now: float, *, drained: bool) -> None:
         """All but requests."""
@@ -215,7 +222,7 @@ class Loop:
         """
         if self._unsure:
             for socket in self._unsure:
-                if has_message(socket):
+                if _has_message(socket):
                     return False
             self._unsure.clear()
         self._woken_by = self._files.wait(deadline - _now())
@@ -258,7 +265,7 @@ class Loop:
             if self._at_once:
                 self._at_once = False
                 self._send()
-                if not has_message(self._requests):
+                if not _has_message(self._requests):
                     self._unsure.discard(self._requests)
                     return True
             elif len(self._replies) >= _TOGETHER:
@@ -329,7 +336,7 @@ class Loop:
 
     def _send_events(self) -> None:
         self._unsure.add(self._stream)
-        send_many(self._stream, self._events)
+        _send_many(self._stream, self._events)
         self._events.clear()
 
     def _withdraw(self, again: Sequence[Collected]) -> None:
@@ -346,7 +353,7 @@ class Loop:
     def _has_new_subscriber(self) -> bool:
         found = False
         for _ in range(_BATCH):
-            if not has_message(self._stream):  # most often; `Again` takes longer
+            if not _has_message(self._stream):  # most often; `Again` takes longer
                 self._unsure.discard(self._stream)
                 return found
             frame = self._stream.recv(zmq.NOBLOCK, copy=False)

@@ -133,7 +133,7 @@ class World:
             "marker_file": 1,
             "stream_file": 2,
             "files": mock.Mock(wait=self.wait),
-            "for_requests": [0],
+            "requests_file": 0,
             "only_requests_came": False,
             "marker_read": False,
             "batch_time": loop_module._BATCH_TIME,
@@ -154,8 +154,8 @@ class World:
         for name, fake in {
             "_now": self.monotonic,
             "_time_of_day": self.time,
-            "has_message": lambda socket: socket == "requests" and bool(self.queue),
-            "send_many": lambda stream, messages: stream.send(messages),
+            "_has_message": lambda socket: socket == "requests" and bool(self.queue),
+            "_send_many": lambda stream, messages: stream.send(messages),
         }.items():
             self._patches.enter_context(mock.patch.object(loop_module, name, fake))
         return self

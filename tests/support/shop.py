@@ -68,7 +68,7 @@ class Shop:
         # A machine that is busy decides nothing here: not how many are served in a row, either.
         self.loop._batch_time = PATIENCE
         for module in (loop, envelopes):
-            stack.enter_context(mock.patch.object(module, "send_many", self._send_many))
+            stack.enter_context(mock.patch.object(module, "_send_many", self._send_many))
         # The one place where it sleeps: the sockets are real, and whether they are empty is asked.
         self.loop._files.wait = self._sleep  # type: ignore[method-assign]
 
@@ -88,7 +88,8 @@ class Shop:
         rings = self._bell.wait(0)
         assert rings or not self._stopping.is_set(), "it was told to stop"
         self.sleeps += 1
-        return [*self.loop._for_requests, self._bell.fileno()] if rings else self.loop._for_requests
+        requests = self.loop._requests_file
+        return [requests, self._bell.fileno()] if rings else [requests]
 
     def stop(self) -> None:
         self._stopping.set()
