@@ -25,13 +25,20 @@ T = TypeVar("T")
 
 # Compiled, what is final here is found without a look into a dict.
 _Register: Final = messages.Register
+_EventsReply: Final = messages.EventsReply
+_Added: Final = records.Added
+_Removed: Final = records.Removed
+_Body: Final = shapes.Body
+_Named: Final = shapes.Named
+_REPLIES: Final = shapes.REPLIES
+_TOPICS: Final = shapes.TOPICS
 _encode: Final = shapes.encode
 _decode_request: Final = shapes.whole_requests.decode
 _decode_reply: Final = shapes.whole_replies.decode
 _decode_body: Final = shapes.bodies.decode
 
-_added: Final = maker(records.Added)
-_removed: Final = maker(records.Removed)
+_new_added: Final = maker(records.Added)
+_new_removed: Final = maker(records.Removed)
 
 _ACKS: Final = [
     (ack, _encode(Named(ReplyName.ACK.value, ack)))
@@ -130,13 +137,13 @@ def encode_reply(reply: messages.Reply) -> bytes:
         if reply is ack:
             return frame
     payload: object = reply
-    if type(reply) is messages.EventsReply:
+    if type(reply) is _EventsReply:
         payload = {
             "epoch": reply.epoch,
             "seq": reply.seq,
             "events": [_body(event) for event in reply.events],
         }
-    return _encode(Named(shapes.REPLIES[type(reply)], payload))
+    return _encode(_Named(_REPLIES[type(reply)], payload))
 
 
 def decode_reply(frames: Sequence[bytes]) -> messages.Reply:
@@ -176,7 +183,7 @@ def _reply_in_steps(frame: bytes) -> object:
 
 def encode_event(message: records.StreamMessage) -> list[bytes]:
     """The two frames, `[topic, body]`, that publish a message."""
-    return [shapes.TOPICS[type(message)], _encode(_body(message))]
+    return [_TOPICS[type(message)], _encode(_body(message))]
 
 
 def decode_event(frames: Sequence[bytes]) -> records.StreamMessage:
@@ -212,13 +219,13 @@ def _message_in_steps(frames: Sequence[bytes]) -> tuple[bytes, Body]:
 
 
 def _body(message: records.StreamMessage) -> Body:
-    if type(message) is records.Added:
-        return Body("added", message.epoch, message.seq, message.time, message.device)
-    if type(message) is records.Removed:
-        return Body(
+    if type(message) is _Added:
+        return _Body("added", message.epoch, message.seq, message.time, message.device)
+    if type(message) is _Removed:
+        return _Body(
             "removed", message.epoch, message.seq, message.time, message.device, message.reason
         )
-    return Body(message.topic.value, message.epoch, message.seq, message.time)
+    return _Body(message.topic.value, message.epoch, message.seq, message.time)
 
 
 def _event(body: Body) -> records.Event:
@@ -228,9 +235,9 @@ def _event(body: Body) -> records.Event:
     if event == "added":
         if device.revision != body.seq:
             raise MessageError(ErrorCode.INVALID, "an added device's revision is not the seq")
-        return _added(body.epoch, body.seq, body.time, device)
+        return _new_added(body.epoch, body.seq, body.time, device)
     if event == "removed" and body.reason is not None:
-        return _removed(body.epoch, body.seq, body.time, device, _reason(body.reason))
+        return _new_removed(body.epoch, body.seq, body.time, device, _reason(body.reason))
     raise MessageError(ErrorCode.INVALID, f"{event!r} is no event, or lacks its reason")
 
 

@@ -24,9 +24,9 @@ from .registrations import Holder, Registrations, shared
 _NO_METADATA: Final[Mapping[str, MetadataValue]] = {}
 _NOWHERE: Final = (0, 0, 0)
 
-_device: Final = maker(Device)
-_added: Final = maker(Added)
-_removed: Final = maker(Removed)
+_new_device: Final = maker(Device)
+_new_added: Final = maker(Added)
+_new_removed: Final = maker(Removed)
 
 
 class Ledger:
@@ -108,7 +108,10 @@ class Ledger:
         if self._undo:
             for event in self._events:
                 self.history.append(event)
-            self._events, self._kept, self._undo, self._latest = [], [], [], _NOWHERE
+            self._events.clear()
+            self._kept.clear()
+            self._undo.clear()
+            self._latest = _NOWHERE
 
     def revert(self) -> None:
         """Undo the latest change. Its events have never happened."""
@@ -151,7 +154,7 @@ class Ledger:
             time: The time of day.
         """
         self.seq += 1
-        device = _device(
+        device = _new_device(
             name,
             shared(request.device_type),
             request.addr,
@@ -163,7 +166,7 @@ class Ledger:
         self._put_in(holder, holder.lease, now)
         self._undo.append(partial(self._take_out, holder))
         self._kept.append(holder)
-        self._events.append(_added(self.epoch, self.seq, time, device))
+        self._events.append(_new_added(self.epoch, self.seq, time, device))
         return holder
 
     def cancel(self, holder: Holder, reason: Reason, time: float) -> None:
@@ -185,7 +188,7 @@ class Ledger:
         self.seq += 1
         self.registrations.remove(holder)
         self._undo.append(partial(self._put_back, holder, deadline))
-        self._events.append(_removed(self.epoch, self.seq, time, holder.device, reason))
+        self._events.append(_new_removed(self.epoch, self.seq, time, holder.device, reason))
 
     def renew(self, holder: Holder, seconds: float, now: float) -> None:
         """Let a lease begin anew, with that length from now on."""
