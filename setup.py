@@ -31,12 +31,11 @@ COMPILED = (
     "registry/order.py",
     "registry/registrations.py",
     "registry/service.py",
-    "registry/shards.py",
     "registry/watchers.py",
 )
 """What every request goes through, and holds no records: those of attrs have code of their own."""
 
-SPEEDUPS = ["events/making/speedups.pyx"]
+SPEEDUPS = ["events/making/speedups.pyx", "registry/shards/speedups.pyx"]
 """What Python has no way to say; `plain`, beside each, does the same."""
 
 if os.name == "posix":  # it waits with poll(2)

@@ -32,14 +32,14 @@ class NumberedNames:
     def __init__(self) -> None:
         # By place. At level 0 a bit is a number taken; above it, a bit is a full bitmap of the
         # level below. Empty bitmaps are left out.
-        self._bitmaps = Shards[str, int]()
+        self._bitmaps = Shards[int]()
 
     def add(self, name: str) -> None:
         """Mark a name's number, if it has one, as taken."""
         place, bit = split_number(name)
         while bit:
-            bitmaps = self._bitmaps.part(place)
-            bitmap = bitmaps[place] = bitmaps.get(place, 0) | bit
+            bitmap = self._bitmaps.get(place, 0) | bit
+            self._bitmaps[place] = bitmap
             if bitmap != _FULL:  # as nearly always
                 break
             place, bit = _above(place)
@@ -48,13 +48,12 @@ class NumberedNames:
         """Mark a name's number, if it has one, as free."""
         place, bit = split_number(name)
         while bit:
-            bitmaps = self._bitmaps.part(place)
-            before = bitmaps.get(place, 0)
+            before = self._bitmaps.get(place, 0)
             after = before & ~bit
             if after:
-                bitmaps[place] = after
-            else:
-                bitmaps.pop(place, None)
+                self._bitmaps[place] = after
+            elif before:
+                del self._bitmaps[place]
             if before != _FULL:
                 break
             place, bit = _above(place)

@@ -76,10 +76,10 @@ class Registrations:
     """
 
     def __init__(self) -> None:
-        self.by_name = Shards[str, Holder]()
-        self.by_addr = Shards[str, Holder]()
-        self.by_uuid = Shards[str, Holder]()
-        self.by_peer = Shards[str, dict[str, Holder]]()
+        self.by_name = Shards[Holder]()
+        self.by_addr = Shards[Holder]()
+        self.by_uuid = Shards[Holder]()
+        self.by_peer = Shards[dict[str, Holder]]()
         self.types = TypeCounts()
         self._in_order = InOrder[Holder]()
         self._numbered = NumberedNames()
@@ -98,11 +98,14 @@ class Registrations:
         name, addr, uuid = device.name, device.addr, holder.uuid
         self._numbered.add(name)
         self.types.add(device.device_type)
-        self.by_name.part(name)[name] = holder
-        self.by_addr.part(addr)[addr] = holder
-        self.by_uuid.part(uuid)[uuid] = holder
+        self.by_name[name] = holder
+        self.by_addr[addr] = holder
+        self.by_uuid[uuid] = holder
         if peer := holder.peer:
-            self.by_peer.part(peer).setdefault(peer, {})[uuid] = holder
+            of_peer = self.by_peer.get(peer)
+            if of_peer is None:
+                self.by_peer[peer] = of_peer = {}
+            of_peer[uuid] = holder
         self._in_order.put(device.revision, holder)
 
     def remove(self, holder: Holder) -> None:
@@ -113,14 +116,14 @@ class Registrations:
         """
         device = holder.device
         name, addr, uuid = device.name, device.addr, holder.uuid
-        del self.by_name.part(name)[name]
-        del self.by_addr.part(addr)[addr]
-        del self.by_uuid.part(uuid)[uuid]
+        del self.by_name[name]
+        del self.by_addr[addr]
+        del self.by_uuid[uuid]
         if peer := holder.peer:
             of_peer = self.by_peer[peer]
             del of_peer[uuid]
             if not of_peer:
-                del self.by_peer.part(peer)[peer]
+                del self.by_peer[peer]
         self._in_order.remove(device.revision)
         self._numbered.discard(name)
         self.types.remove(device.device_type)
@@ -129,7 +132,7 @@ class Registrations:
         """The name for a device that wishes for one, which may be empty or taken."""
         if not wish:
             return self._numbered.first_free(device_type, 0)
-        if wish in self.by_name.part(wish):
+        if wish in self.by_name:
             return self._numbered.first_free(wish, 1)
         return wish
 

@@ -12,6 +12,8 @@ class Profile:
     Attributes:
         name: What it is called.
         rounds: How often each thing is measured; the bare loop takes its turn in each round.
+        rate_rounds: How often rates are. One registry's are compared with another's, and vary more
+            from round to round than what is looked for in them.
         seconds: For how long something that goes on is measured in a round.
         trips: How many of what is done one by one are measured in a round.
         devices: How many devices there are: few, many, and possibly more.
@@ -20,6 +22,7 @@ class Profile:
 
     name: str
     rounds: int
+    rate_rounds: int
     seconds: float
     trips: int
     devices: tuple[int, ...]
@@ -34,6 +37,7 @@ class Profile:
 FULL: Final = Profile(
     name="full",
     rounds=15,
+    rate_rounds=30,
     seconds=0.2,
     trips=800,
     devices=(10, 10_000, 100_000),
@@ -43,11 +47,20 @@ FULL: Final = Profile(
 QUICK: Final = Profile(
     name="quick",
     rounds=3,
+    rate_rounds=3,
     seconds=0.15,
     trips=400,
     devices=(10, 10_000),
     watchers=(100,),
 )
 
-TINY: Final = Profile(name="tiny", rounds=1, seconds=0.02, trips=20, devices=(3, 30), watchers=(2,))
+TINY: Final = Profile(
+    name="tiny",
+    rounds=1,
+    rate_rounds=1,
+    seconds=0.02,
+    trips=20,
+    devices=(3, 30),
+    watchers=(2,),
+)
 """For the suite: whether figures come out."""

@@ -99,7 +99,7 @@ def measure(profile: Profile) -> Iterator[Figure]:
         listener = _listen(list(contenders.values()), stack)
         order = list(contenders.values())
         windows = (zmtp.WINDOW,) if profile.quick else (zmtp.WINDOW, WIDE)
-        for _ in range(profile.rounds):
+        for _ in range(profile.rate_rounds):
             for window in windows:
                 for contender in order:
                     contender.renew(profile.seconds, window)

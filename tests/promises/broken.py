@@ -155,7 +155,8 @@ class LetsTwoShareAnAddress(RegistryCore):
     def _register(
         self, request: Register, now: float, peer: str | None
     ) -> tuple[RegisterAck | ErrorReply, list[Event]]:
-        self._registrations.by_addr.part(request.addr).pop(request.addr, None)
+        if request.addr in self._registrations.by_addr:
+            del self._registrations.by_addr[request.addr]
         return super()._register(request, now, peer)
 
 

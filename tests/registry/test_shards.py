@@ -1,75 +1,175 @@
-"""A mapping in many small dicts, beside a plain one."""
+"""A mapping that grows a little at a time, beside a dict."""
 
-from collections.abc import Hashable
+import gc
+import importlib
+import random
+import sys
+import weakref
+from types import ModuleType
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from devicewatch.registry.shards import Shards
+from devicewatch.registry import shards
+from devicewatch.registry.build import COMPILED
+from devicewatch.registry.shards import plain
 
-KEYS: st.SearchStrategy[Hashable] = st.one_of(
-    st.text("ab", max_size=3), st.integers(-300, 300), st.tuples(st.text("ab"), st.integers(0, 2))
-)
+KEYS: st.SearchStrategy[str] = st.one_of(st.text("ab", max_size=3), st.text(max_size=2))
+
+WAYS = ["plain", "speedups"] if COMPILED else ["plain"]
+"""`make compiled`, which every change has to pass, takes both."""
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest) -> ModuleType:
+    return importlib.import_module(f"devicewatch.registry.shards.{request.param}")
+
+
+class _Value:
+    """Something that can be seen to go."""
 
 
 class ShardsBesideADict(RuleBasedStateMachine):
     """Whatever is done to it is done to a dict."""
 
+    way: ModuleType
+
     def __init__(self) -> None:
         super().__init__()
-        self._shards = Shards[Hashable, int]()
-        self._dict: dict[Hashable, int] = {}
+        self._shards: plain.Shards[int] = self.way.Shards()
+        self._dict: dict[str, int] = {}
 
     @rule(key=KEYS, value=st.integers())
-    def set(self, key: Hashable, value: int) -> None:
-        self._shards.part(key)[key] = self._dict[key] = value
+    def set(self, key: str, value: int) -> None:
+        self._shards[key] = self._dict[key] = value
 
     @rule(key=KEYS)
-    def remove(self, key: Hashable) -> None:
-        assert self._shards.part(key).pop(key, None) == self._dict.pop(key, None)
+    def remove(self, key: str) -> None:
+        if key in self._dict:
+            del self._shards[key], self._dict[key]
+        else:
+            with pytest.raises(KeyError) as caught:
+                del self._shards[key]
+            assert caught.value.args == (key,)
 
     @rule(data=st.data())
     def remove_what_is_there(self, data: st.DataObject) -> None:
         if self._dict:
             key = data.draw(st.sampled_from(list(self._dict)))
-            del self._shards.part(key)[key], self._dict[key]
+            del self._shards[key], self._dict[key]
 
     @rule(key=KEYS)
-    def look_up(self, key: Hashable) -> None:
+    def look_up(self, key: str) -> None:
         assert (key in self._shards) == (key in self._dict)
         assert self._shards.get(key) == self._dict.get(key)
         assert self._shards.get(key, "default") == self._dict.get(key, "default")
         if key in self._dict:
             assert self._shards[key] == self._dict[key]
+        else:
+            with pytest.raises(KeyError):
+                self._shards[key]
 
     @invariant()
     def they_are_the_same(self) -> None:
-        shards, plain = self._shards, self._dict
-        assert len(shards) == len(plain)
-        assert set(shards) == set(plain)
-        assert sorted(shards.values()) == sorted(plain.values())
-        assert len(list(shards.items())) == len(plain)
-        assert dict(shards.items()) == plain
+        _agree(self._shards, self._dict)
 
 
-ShardsBesideADict.TestCase.settings = settings(
-    max_examples=30, stateful_step_count=30, deadline=None
-)
-test_shards_agree_with_a_plain_dict = ShardsBesideADict.TestCase
+def _agree(shards: plain.Shards[int], plain: dict[str, int]) -> None:
+    assert len(shards) == len(plain)
+    assert set(shards) == set(plain)
+    assert sorted(shards.values()) == sorted(plain.values())
+    assert len(list(shards.items())) == len(plain)
+    assert dict(shards.items()) == plain
 
 
-def test_it_shows_what_it_holds() -> None:
-    shards = Shards[str, int]()
-    shards.part("a")["a"] = 1
+def test_what_is_compiled_is_used() -> None:
+    assert (shards.Shards is not plain.Shards) == COMPILED
+
+
+def test_it_agrees_with_a_dict(way: ModuleType) -> None:
+    class Machine(ShardsBesideADict):
+        pass
+
+    Machine.way = way
+    run_state_machine_as_test(
+        Machine, settings=settings(max_examples=30, stateful_step_count=30, deadline=None)
+    )
+
+
+@pytest.mark.parametrize("most", [200, 3_000, 20_000])
+def test_it_agrees_with_a_dict_when_it_is_large(way: ModuleType, most: int) -> None:
+    """Keys come and go at random, about as many as there may be are there."""
+    dice = random.Random(most)
+    shards: plain.Shards[int] = way.Shards()
+    beside: dict[str, int] = {}
+    for number in range(3 * most):
+        key = f"cam-{dice.randrange(2 * most)}"
+        if dice.random() < 0.5 and key in beside:
+            assert shards[key] == beside[key]
+            del shards[key], beside[key]
+        else:
+            shards[key] = beside[key] = number
+        assert shards.get(key) == beside.get(key)
+    _agree(shards, beside)
+    for key in list(beside):
+        del shards[key]
+    _agree(shards, {})
+
+
+def test_it_shows_what_it_holds(way: ModuleType) -> None:
+    shards = way.Shards()
+    shards["a"] = 1
 
     assert repr(shards) == "Shards({'a': 1})"
 
 
+def test_it_keeps_what_it_holds_and_nothing_else(way: ModuleType) -> None:
+    shards = way.Shards()
+    keys = [f"key {number}" for number in range(500)]
+    values = [_Value() for _ in keys]
+    before = [sys.getrefcount(keys[0]), sys.getrefcount(values[0])]
+    there = [weakref.ref(value) for value in values]
+    for key, value in zip(keys, values, strict=True):
+        shards[key] = _Value()
+        shards[key] = value
+    after = [sys.getrefcount(keys[0]), sys.getrefcount(values[0])]
+    assert after == [count + 1 for count in before]
+    del values[:], value
+    gc.collect()
+    assert all(reference() is not None for reference in there)
+    for key in keys[:250]:
+        del shards[key]
+    assert [reference() is not None for reference in there] == [False] * 250 + [True] * 250
+    after = [sys.getrefcount(keys[0])]
+    assert after == before[:1]
+    del shards
+    assert not any(reference() for reference in there)
+
+
+def test_it_may_be_used_by_what_goes(way: ModuleType) -> None:
+    """What is taken out, or replaced, may look into it as it goes, and change it."""
+    shards = way.Shards()
+
+    class Last:
+        def __del__(self) -> None:
+            seen.append(dict(shards.items()).keys())
+            shards["later"] = 1
+
+    seen: list[object] = []
+    shards["first"] = Last()
+    del shards["first"]
+    assert dict(shards.items()) == {"later": 1}
+    shards["first"] = Last()
+    shards["first"] = 2
+    assert dict(shards.items()) == {"later": 1, "first": 2}
+    assert seen == [set(), {"later", "first"}]
+
+
 def test_keys_are_spread_so_that_no_dict_has_many() -> None:
-    shards = Shards[object, None]()
-    for number in range(12_700):
-        for key in (number, f"cam-{number}"):
-            shards.part(key)[key] = None
+    shards = plain.Shards[None]()
+    for number in range(25_400):
+        shards[f"cam-{number}"] = None
 
     assert max(map(len, shards._dicts)) < 400
