@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 SHORT, LONG = 0.3, 3600.0
-"""Leases, in seconds. A restart takes longer than the short one, which must outlast it."""
+"""Leases, in seconds. The registry is away for longer than the short one, which must outlast it."""
 
 
 class Fate(enum.Enum):
