@@ -2,9 +2,9 @@
 
 Everything else about the package is in `pyproject.toml`, and without that variable nothing is
 compiled. What is compiled is the same Python, by mypyc, from the types that it has anyway; and by
-Cython two modules of its own, which move messages by libzmq's calls instead of pyzmq's, and make
-records without Python. See `docs/performance.md` for what it brings. It takes a C compiler with
-Python's headers, and a minute.
+Cython three modules of its own, which move messages by libzmq's calls instead of pyzmq's, make
+records without Python, and find devices among many. See `docs/performance.md` for what it brings.
+It takes a C compiler with Python's headers, and a minute.
 """
 
 import os
@@ -17,6 +17,7 @@ from setuptools import setup
 
 COMPILED = (
     "events/codec.py",
+    "events/link.py",
     "registry/authority.py",
     "registry/core.py",
     "registry/device_types.py",
@@ -30,6 +31,7 @@ COMPILED = (
     "registry/names.py",
     "registry/order.py",
     "registry/registrations.py",
+    "registry/requester.py",
     "registry/service.py",
     "registry/watchers.py",
 )

@@ -30,6 +30,7 @@ _Added: Final = records.Added
 _Removed: Final = records.Removed
 _Body: Final = shapes.Body
 _Named: Final = shapes.Named
+_REQUESTS: Final = shapes.REQUESTS
 _REPLIES: Final = shapes.REPLIES
 _TOPICS: Final = shapes.TOPICS
 _encode: Final = shapes.encode
@@ -53,7 +54,7 @@ _ACKS_READ: Final = {frame: ack for ack, frame in _ACKS}
 
 def request_name(request: messages.Request) -> str:
     """What a request is called on the wire; an `UnknownRequest` is none of ours."""
-    return shapes.REQUESTS[type(request)]
+    return _REQUESTS[type(request)]
 
 
 def encode_request(request: messages.Request) -> bytes:
@@ -63,13 +64,13 @@ def encode_request(request: messages.Request) -> bytes:
         MessageError: It holds what JSON cannot, NaN or an object of another type; or, to register,
             characters that do not print, which no registry takes.
     """
-    name = shapes.REQUESTS[type(request)]
-    if isinstance(request, messages.Register) and not _surely_prints(request):
+    name = _REQUESTS[type(request)]
+    if type(request) is _Register and not _surely_prints(request):
         check_text(request)
     try:
-        if isinstance(request, messages.Register):
+        if type(request) is _Register:
             check_finite(request)
-        return _encode(Named(name, request))
+        return _encode(_Named(name, request))
     except (TypeError, ValueError, OverflowError) as error:
         why = f"{name} cannot be written as JSON: {error}"
         raise MessageError(ErrorCode.INVALID, why, name) from None

@@ -14,7 +14,7 @@ from .errors import AuthenticationError
 from .handshake import Handshake, Outcome
 from .keys import Key
 from .sockets import Context, Socket, connect, new_socket, open_socket
-from .transfer import has_message, plain_send, receive_frames
+from .transfer import has_message, receive_frames, send_frame
 
 _MISMATCH: Final = zmq.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH
 _UNPROVEN: Final = zmq.PROTOCOL_ERROR_ZMTP_CRYPTOGRAPHIC
@@ -25,7 +25,8 @@ _NOT_KNOWN: Final = 400
 _SIGNATURE: Final = b"\xff" + bytes(8) + b"\x7f" + b"\x03"
 """How every greeting begins, up to the version; the mechanism would be next but one."""
 
-_MECHANISM: Final = slice(12, 32)
+_MECHANISM: Final = 12
+_MECHANISM_END: Final = 32
 _GREETINGS: Final = {b"NULL": Outcome.AGREED, b"CURVE": Outcome.MISMATCH}
 _LONGEST_PART: Final = 64
 """Bytes; whatever is longer is no greeting."""
@@ -205,8 +206,9 @@ class _Knock:
                     continue
                 raise
             self._greeting += data[:_LONGEST_PART]
-            if self._greeting[:1] == _SIGNATURE[:1] and len(self._greeting) >= _MECHANISM.stop:
-                mechanism, self._greeting = self._greeting[_MECHANISM].rstrip(b"\0"), b""
+            if self._greeting[:1] == _SIGNATURE[:1] and len(self._greeting) >= _MECHANISM_END:
+                mechanism = self._greeting[_MECHANISM:_MECHANISM_END].rstrip(b"\0")
+                self._greeting = b""
                 if mechanism in _GREETINGS:
                     return _GREETINGS[mechanism]
 
@@ -273,7 +275,7 @@ class RequestSocket:
             self._link = Link(self._context, zmq.REQ, self._url, self._key)
         self._waiting = True
         try:
-            plain_send(self._link.socket)(request, zmq.NOBLOCK)
+            send_frame(self._link.socket, request)
             self._sent = True
         except zmq.Again:  # the other end of an inproc connection is gone: it will not answer
             self._sent = False

@@ -5,21 +5,28 @@ There are two ways to do it. `plain` calls pyzmq, frame by frame. The compiled b
 quarter of the time. Whoever imports from here gets that where it is there; nobody has to know.
 """
 
-from .plain import Message, plain_send, properties_of
+from .plain import Message, properties_of
 
 try:
-    from .speedups import Files, has_message, receive_frames, receive_routed, send_many
+    from .speedups import (
+        Files,
+        has_message,
+        receive_frames,
+        receive_routed,
+        send_frame,
+        send_many,
+    )
 except ImportError:
     from ..files import Files
-    from .plain import has_message, receive_frames, receive_routed, send_many
+    from .plain import has_message, receive_frames, receive_routed, send_frame, send_many
 
 __all__ = [
     "Files",
     "Message",
     "has_message",
-    "plain_send",
     "properties_of",
     "receive_frames",
     "receive_routed",
+    "send_frame",
     "send_many",
 ]

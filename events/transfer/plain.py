@@ -111,6 +111,16 @@ def _property_of(frame: zmq.Frame, name: str) -> str | None:
         return None
 
 
+def send_frame(socket: Socket, frame: bytes) -> None:
+    """Send a message of one frame.
+
+    Raises:
+        Again: Nobody takes it now.
+        ContextTerminated: The socket's context is terminated.
+    """
+    _plain_send(socket)(frame, _NOBLOCK)
+
+
 def send_many(socket: Socket, messages: Sequence[Sequence[bytes]]) -> None:
     """Send messages, each of one frame at least (`bytes` and nothing else), where nobody waits.
 
@@ -120,14 +130,14 @@ def send_many(socket: Socket, messages: Sequence[Sequence[bytes]]) -> None:
     Raises:
         ContextTerminated: The socket's context is terminated.
     """
-    send = plain_send(socket)
+    send = _plain_send(socket)
     for *frames, last in messages:
         for frame in frames:
             send(frame, _SNDMORE)
         send(last)
 
 
-def plain_send(socket: Socket) -> Callable[..., object]:
+def _plain_send(socket: Socket) -> Callable[..., object]:
     """A socket's `send(frame, flags=0)`, without what pyzmq's has for sockets of other kinds.
 
     That is written in Python, and takes longer than to send a small frame.

@@ -18,13 +18,11 @@ from zmq.backend.cython import _zmq
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.object cimport PyTypeObject, descrgetfunc
 from libc.errno cimport EAGAIN, EINTR, errno
 from libc.math cimport ceil
 from libc.string cimport memcpy
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
-
-cdef extern from "Python.h":
-    object PyObject_GenericGetAttr(object, object)
 
 cdef extern from "poll.h" nogil:
     struct pollfd:
@@ -119,6 +117,10 @@ def receive_routed(socket, Py_ssize_t limit, properties=()):
     return messages
 
 
+def send_frame(socket, bytes frame not None):
+    send(handle_of(socket), frame, 0)
+
+
 def send_many(socket, messages):
     cdef void *handle = handle_of(socket)
     cdef Py_ssize_t left
@@ -183,10 +185,15 @@ cdef double monotonic() noexcept:
     return now.tv_sec + now.tv_nsec * 1e-9
 
 
+cdef object underlying = zmq.Socket.underlying
+cdef type Descriptor = type(underlying)
+cdef descrgetfunc get = (<PyTypeObject *> Descriptor).tp_descr_get
+
+
 cdef void *handle_of(socket):
     """Its place in memory, NULL once it is closed: which is no socket to libzmq either."""
     # `socket.underlying`, without the detour by way of what pyzmq's sockets have for options.
-    return <void *> <size_t> PyObject_GenericGetAttr(socket, "underlying")
+    return <void *> <size_t> get(underlying, socket, type(socket))
 
 
 cdef tuple routed(void *socket, message_t *part, tuple names, Py_ssize_t *left):

@@ -157,9 +157,22 @@ def test_nothing_is_sent_to_those_who_are_gone(
     assert dealer.recv() == b"2"
 
 
+def test_a_frame_is_sent_if_somebody_takes_it(way: ModuleType, context: Context) -> None:
+    with context.socket(zmq.PAIR) as receiver, context.socket(zmq.PAIR) as sender:
+        with pytest.raises(zmq.Again):
+            way.send_frame(sender, b"one")
+        receiver.bind("inproc://pair")
+        sender.connect("inproc://pair")
+        for frame in (b"two", b"", b"x" * 100_000):
+            way.send_frame(sender, frame)
+            assert receiver.recv_multipart(zmq.NOBLOCK) == [frame]
+
+
 def test_only_bytes_are_sent(way: ModuleType, router: Socket) -> None:
     with pytest.raises(TypeError):
         way.send_many(router, [["text"]])
+    with pytest.raises(TypeError):
+        way.send_frame(router, "text")
 
 
 def test_a_socket_that_was_closed(way: ModuleType, context: Context) -> None:
@@ -170,6 +183,7 @@ def test_a_socket_that_was_closed(way: ModuleType, context: Context) -> None:
         lambda: way.receive_frames(socket),
         lambda: way.receive_routed(socket, 1),
         lambda: way.send_many(socket, [[b"nobody", b"1"]]),
+        lambda: way.send_frame(socket, b"1"),
     ]
     for move in moves:
         with pytest.raises(zmq.ZMQError) as caught:
@@ -196,5 +210,7 @@ def test_a_context_that_has_ended(way: ModuleType) -> None:
         way.receive_frames(socket)
     with pytest.raises(zmq.ContextTerminated):
         way.send_many(socket, [[b"nobody", b"1"]])
+    with pytest.raises(zmq.ContextTerminated):
+        way.send_frame(socket, b"1")
     socket.close()
     ending.join()

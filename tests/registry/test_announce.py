@@ -144,6 +144,7 @@ def test_an_idle_device_does_not_hold_up_the_end_of_its_context(registry: Device
         assert "context was terminated" in presence.status.why
 
 
+@pytest.mark.interpreted
 def test_a_socket_that_cannot_be_opened_is_tried_again(
     registry: DeviceRegistry, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
