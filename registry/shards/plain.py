@@ -19,7 +19,8 @@ _SHARDS: Final = 127
 class Shards(Generic[V]):
     """As much of a dict from texts as is needed here; but it is in no particular order.
 
-    One thread at a time may use it.
+    One thread at a time may use it, and while it is gone through, it may not change. A key has to
+    be a `str`, and of no class derived from it.
     """
 
     def __init__(self) -> None:

@@ -122,12 +122,16 @@ cdef class Table:
         return (later - earlier) & (self.size - 1)
 
     cdef list items(self):
+        cdef list found = []
+        cdef object key, value
         cdef Py_ssize_t at
-        return [
-            (<object> self.slots[at].key, <object> self.slots[at].value)
-            for at in range(self.size)
-            if self.slots[at].key is not NULL
-        ]
+        for at in range(self.size):
+            if self.slots[at].key is not NULL:
+                # Held before the pair is made: that may collect garbage, whose end may run anything.
+                key = <object> self.slots[at].key
+                value = <object> self.slots[at].value
+                found.append((key, value))
+        return found
 
 
 cdef bint found(Slot *slot) noexcept:
@@ -141,7 +145,7 @@ cdef class Shards:
 
     __class_getitem__ = classmethod(GenericAlias)
 
-    def __init__(self):
+    def __cinit__(self):
         self.tables = [Table() for _ in range(SHARDS)]
 
     cdef Table table(self, Py_hash_t hashed):

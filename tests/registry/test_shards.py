@@ -1,5 +1,6 @@
 """A mapping that grows a little at a time, beside a dict."""
 
+import contextlib
 import gc
 import importlib
 import random
@@ -165,6 +166,38 @@ def test_it_may_be_used_by_what_goes(way: ModuleType) -> None:
     shards["first"] = 2
     assert dict(shards.items()) == {"later": 1, "first": 2}
     assert seen == [set(), {"later", "first"}]
+
+
+def test_it_may_change_under_whoever_goes_through_it(way: ModuleType) -> None:
+    """To make what it gives may collect garbage, and the end of that may run anything."""
+    shards = way.Shards()
+
+    class Garbage:
+        def __init__(self) -> None:
+            self.circle = self
+
+        def __del__(self) -> None:
+            for key in list(there):
+                there.remove(key)
+                del shards[key]
+
+    thresholds = gc.get_threshold()
+    pairs = [(number, number) for number in range(3_000)]  # none is left that can be used again
+    for threshold in (10, 20, 40):
+        there = {f"cam-{number}" for number in range(300)}
+        for key in there:
+            shards[key] = [key]
+        gc.collect()
+        Garbage()
+        gc.set_threshold(threshold)
+        try:
+            with contextlib.suppress(RuntimeError):  # as a dict says it
+                assert all(value == [key] for key, value in shards.items())
+        finally:
+            gc.set_threshold(*thresholds)
+        gc.collect()
+        assert len(shards) == 0
+    assert len(pairs) == 3_000
 
 
 def test_keys_are_spread_so_that_no_dict_has_many() -> None:
