@@ -95,20 +95,20 @@ cdef class Table:
         return 0
 
     cdef int grow(self) except -1:
+        cdef Py_ssize_t size = max(SMALLEST, 2 * self.size)
+        cdef Slot *slots = <Slot *> PyMem_Calloc(size, sizeof(Slot))
+        if slots is NULL:
+            raise MemoryError
         cdef Slot *before = self.slots
         cdef Py_ssize_t size_before = self.size
         cdef Py_ssize_t number, at
-        self.slots = <Slot *> PyMem_Calloc(max(SMALLEST, 2 * size_before), sizeof(Slot))
-        if self.slots is NULL:
-            self.slots = before
-            raise MemoryError
-        self.size = max(SMALLEST, 2 * size_before)
+        self.slots, self.size = slots, size
         for number in range(size_before):
             if before[number].key is not NULL:
                 at = self.home(before[number].hashed)
-                while self.slots[at].key is not NULL:
+                while slots[at].key is not NULL:
                     at = self.next(at)
-                self.slots[at] = before[number]
+                slots[at] = before[number]
         PyMem_Free(before)
         return 0
 

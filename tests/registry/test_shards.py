@@ -77,12 +77,12 @@ class ShardsBesideADict(RuleBasedStateMachine):
         _agree(self._shards, self._dict)
 
 
-def _agree(shards: plain.Shards[int], plain: dict[str, int]) -> None:
-    assert len(shards) == len(plain)
-    assert set(shards) == set(plain)
-    assert sorted(shards.values()) == sorted(plain.values())
-    assert len(list(shards.items())) == len(plain)
-    assert dict(shards.items()) == plain
+def _agree(mapping: plain.Shards[int], beside: dict[str, int]) -> None:
+    assert len(mapping) == len(beside)
+    assert set(mapping) == set(beside)
+    assert sorted(mapping.values()) == sorted(beside.values())
+    assert len(list(mapping.items())) == len(beside)
+    assert dict(mapping.items()) == beside
 
 
 def test_what_is_compiled_is_used() -> None:
@@ -103,74 +103,74 @@ def test_it_agrees_with_a_dict(way: ModuleType) -> None:
 def test_it_agrees_with_a_dict_when_it_is_large(way: ModuleType, most: int) -> None:
     """Keys come and go at random, about as many as there may be are there."""
     dice = random.Random(most)
-    shards: plain.Shards[int] = way.Shards()
+    mapping: plain.Shards[int] = way.Shards()
     beside: dict[str, int] = {}
     for number in range(3 * most):
         key = f"cam-{dice.randrange(2 * most)}"
         if dice.random() < 0.5 and key in beside:
-            assert shards[key] == beside[key]
-            del shards[key], beside[key]
+            assert mapping[key] == beside[key]
+            del mapping[key], beside[key]
         else:
-            shards[key] = beside[key] = number
-        assert shards.get(key) == beside.get(key)
-    _agree(shards, beside)
+            mapping[key] = beside[key] = number
+        assert mapping.get(key) == beside.get(key)
+    _agree(mapping, beside)
     for key in list(beside):
-        del shards[key]
-    _agree(shards, {})
+        del mapping[key]
+    _agree(mapping, {})
 
 
 def test_it_shows_what_it_holds(way: ModuleType) -> None:
-    shards = way.Shards()
-    shards["a"] = 1
+    mapping = way.Shards()
+    mapping["a"] = 1
 
-    assert repr(shards) == "Shards({'a': 1})"
+    assert repr(mapping) == "Shards({'a': 1})"
 
 
 def test_it_keeps_what_it_holds_and_nothing_else(way: ModuleType) -> None:
-    shards = way.Shards()
+    mapping = way.Shards()
     keys = [f"key {number}" for number in range(500)]
     values = [_Value() for _ in keys]
     before = [sys.getrefcount(keys[0]), sys.getrefcount(values[0])]
     there = [weakref.ref(value) for value in values]
     for key, value in zip(keys, values, strict=True):
-        shards[key] = _Value()
-        shards[key] = value
+        mapping[key] = _Value()
+        mapping[key] = value
     after = [sys.getrefcount(keys[0]), sys.getrefcount(values[0])]
     assert after == [count + 1 for count in before]
     del values[:], value
     gc.collect()
     assert all(reference() is not None for reference in there)
     for key in keys[:250]:
-        del shards[key]
+        del mapping[key]
     assert [reference() is not None for reference in there] == [False] * 250 + [True] * 250
     after = [sys.getrefcount(keys[0])]
     assert after == before[:1]
-    del shards
+    del mapping
     assert not any(reference() for reference in there)
 
 
 def test_it_may_be_used_by_what_goes(way: ModuleType) -> None:
     """What is taken out, or replaced, may look into it as it goes, and change it."""
-    shards = way.Shards()
+    mapping = way.Shards()
 
     class Last:
         def __del__(self) -> None:
-            seen.append(dict(shards.items()).keys())
-            shards["later"] = 1
+            seen.append(dict(mapping.items()).keys())
+            mapping["later"] = 1
 
     seen: list[object] = []
-    shards["first"] = Last()
-    del shards["first"]
-    assert dict(shards.items()) == {"later": 1}
-    shards["first"] = Last()
-    shards["first"] = 2
-    assert dict(shards.items()) == {"later": 1, "first": 2}
+    mapping["first"] = Last()
+    del mapping["first"]
+    assert dict(mapping.items()) == {"later": 1}
+    mapping["first"] = Last()
+    mapping["first"] = 2
+    assert dict(mapping.items()) == {"later": 1, "first": 2}
     assert seen == [set(), {"later", "first"}]
 
 
 def test_it_may_change_under_whoever_goes_through_it(way: ModuleType) -> None:
     """To make what it gives may collect garbage, and the end of that may run anything."""
-    shards = way.Shards()
+    mapping = way.Shards()
 
     class Garbage:
         def __init__(self) -> None:
@@ -179,30 +179,30 @@ def test_it_may_change_under_whoever_goes_through_it(way: ModuleType) -> None:
         def __del__(self) -> None:
             for key in list(there):
                 there.remove(key)
-                del shards[key]
+                del mapping[key]
 
     thresholds = gc.get_threshold()
     pairs = [(number, number) for number in range(3_000)]  # none is left that can be used again
     for threshold in (10, 20, 40):
         there = {f"cam-{number}" for number in range(300)}
         for key in there:
-            shards[key] = [key]
+            mapping[key] = [key]
         gc.collect()
         Garbage()
         gc.set_threshold(threshold)
         try:
             with contextlib.suppress(RuntimeError):  # as a dict says it
-                assert all(value == [key] for key, value in shards.items())
+                assert all(value == [key] for key, value in mapping.items())
         finally:
             gc.set_threshold(*thresholds)
         gc.collect()
-        assert len(shards) == 0
+        assert len(mapping) == 0
     assert len(pairs) == 3_000
 
 
 def test_keys_are_spread_so_that_no_dict_has_many() -> None:
-    shards = plain.Shards[None]()
+    mapping = plain.Shards[None]()
     for number in range(25_400):
-        shards[f"cam-{number}"] = None
+        mapping[f"cam-{number}"] = None
 
-    assert max(map(len, shards._dicts)) < 400
+    assert max(map(len, mapping._dicts)) < 400
