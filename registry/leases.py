@@ -2,10 +2,11 @@
 
 A heap with lazy deletion, an idea taken from python-zeroconf's record expiry. A renewal, by far
 the most frequent operation, only writes the new deadline down: the lease's entry in the heap
-stays where it is, too early, and is put right when it comes up. What no longer counts stays in
-the heap until it comes up, too; where leases are cancelled long before their time, that would
-grow without bound, so a heap that is mostly stale is moved, a few entries with each change, into
-a new one. No change costs more than O(log n).
+stays where it is, too early, and is put right when it comes up, together with those that come up
+soon after: or each of them would wake up whoever waits for it, once for every renewal or two.
+What no longer counts stays in the heap until it comes up, too; where leases are cancelled long
+before their time, that would grow without bound, so a heap that is mostly stale is moved, a few
+entries with each change, into a new one. No change costs more than O(log n).
 
 A lease is an object that its holder keeps, so that a renewal looks nothing up.
 """
@@ -18,6 +19,9 @@ from .entries import Entry
 
 _MOVED_PER_CHANGE: Final = 4
 _STALE_TOLERATED: Final = 64
+
+AHEAD: Final = 0.1
+"""Seconds by which an entry may be put right before it comes up."""
 
 
 class Lease:
@@ -87,14 +91,15 @@ class Leases(Generic[L]):
         """Whether a lease ended at or before `now`. It is not cancelled.
 
         Like `expired` it looks at `limit` entries: as long as `next_deadline` is past, False
-        may mean only that it has to be asked again.
+        may mean only that it has to be asked again. Those of the next `AHEAD` seconds are among
+        them, as far as leases were renewed.
         """
         for _ in range(limit):
-            heap = self._due_heap(now)
+            heap = self._due_heap(now + AHEAD)
             if not heap:
                 break
             if self._first_ended(heap):
-                return True
+                return heap[0] <= now
         return False
 
     def expired(self, now: float, limit: int) -> list[L]:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from devicewatch.registry.entries import Entry
+from devicewatch.registry.leases import AHEAD
 from tests.support.leases import NamedLeases
 
 pytestmark = pytest.mark.interpreted
@@ -83,6 +84,29 @@ def test_a_crowd_of_renewed_leases_is_put_right_a_few_at_a_time() -> None:
     assert leases.ended(10.5, 10) == ["dead"]
     assert not is_past(leases, 10.5)
     assert len(leases) == 100
+
+
+def test_renewed_leases_that_come_up_one_after_the_other_are_put_right_together() -> None:
+    """Each would wake the registry up otherwise, as often as there are renewals."""
+    leases = granted(**{f"camera-{number}": 10 + number / 1_000 for number in range(1_000)})
+    for number in range(1_000):
+        leases.grant(f"camera-{number}", 20 + number / 1_000)
+    looks = 0
+    while (now := leases.next_deadline()) is not None and now < 20:
+        looks += 1
+        assert not leases.any_ended(now, 200)
+
+    assert looks <= 1 / AHEAD + 1
+
+
+def test_what_is_put_right_early_is_not_taken_for_ended() -> None:
+    leases = granted(due=5.0, soon=5.0 + AHEAD / 2, later=5.0 + 2 * AHEAD)
+    leases.grant("due", 9.0)
+
+    assert not leases.any_ended(5.0, 10)
+    assert leases.next_deadline() == 5.0 + AHEAD / 2
+    assert not leases.any_ended(5.0 + AHEAD / 4, 10)
+    assert leases.ended(5.0 + AHEAD, 10) == ["soon"]
 
 
 def test_a_lease_ends_once() -> None:
