@@ -44,7 +44,7 @@ compiled:
 
 compiled-tests: $(VENV)/installed
 	$(BIN)/pytest --numprocesses 3 --dist worksteal tests/promises tests/events/test_codec.py \
-		tests/events/test_[mtw]*.py tests/registry/test_core*.py tests/registry/test_device*.py \
+		tests/events/test_[fmtw]*.py tests/registry/test_core*.py tests/registry/test_device*.py \
 		tests/registry/test_[blnouw]*.py tests/registry/test_ser*.py tests/registry/test_sh*.py
 
 test: $(VENV)/installed

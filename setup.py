@@ -2,13 +2,14 @@
 
 Everything else about the package is in `pyproject.toml`, and without that variable nothing is
 compiled. What is compiled is the same Python, by mypyc, from the types that it has anyway; and by
-Cython three modules of its own, which move messages by libzmq's calls instead of pyzmq's, make
-records without Python, and find devices among many. See `docs/performance.md` for what it brings.
-It takes a C compiler with Python's headers, and a minute.
+Cython four modules of its own, which move messages by libzmq's calls instead of pyzmq's, wait for
+them, make records without Python, and find devices among many. See `docs/performance.md` for what
+it brings. It takes a C compiler with Python's headers, and a minute.
 """
 
 import os
 import shutil
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -37,11 +38,15 @@ COMPILED = (
 )
 """What every request goes through, and holds no records: those of attrs have code of their own."""
 
-SPEEDUPS = ["events/making/speedups.pyx", "registry/shards/speedups.pyx"]
+SPEEDUPS = [
+    "events/making/speedups.pyx",
+    "events/transfer/speedups.pyx",
+    "registry/shards/speedups.pyx",
+]
 """What Python has no way to say; `plain`, beside each, does the same."""
 
-if os.name == "posix":  # it waits with poll(2)
-    SPEEDUPS.append("events/transfer/speedups.pyx")
+if sys.platform == "linux":
+    SPEEDUPS.append("events/files/epoll.pyx")
 
 COMPILERS = ("cython>=3.1", "mypy>=2.4")
 

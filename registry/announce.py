@@ -17,6 +17,7 @@ from uuid import uuid4
 import zmq
 
 from ..events.errors import AddressError, DevicewatchError, RegistryUnreachable
+from ..events.files import Files
 from ..events.keys import Key, check_key
 from ..events.link import RequestSocket
 from ..events.logs import get_logger
@@ -24,7 +25,7 @@ from ..events.messages import Register
 from ..events.protocol import DEFAULT_LEASE, DEFAULT_REGISTRY
 from ..events.records import MetadataValue
 from ..events.sockets import Bell, Context, check_address
-from ..events.transfer import Files, has_message
+from ..events.transfer import has_message
 from .presence import Presence, PresenceState, PresenceStatus
 from .teller import OnChange, Teller
 

@@ -95,6 +95,11 @@ EXPIRED_PER_CALL: Final = 200
 RETRY: Final = 1.0
 """Seconds until the end of a lease, which could not be kept in the journal, is tried again."""
 
+# Compiled, what is final here is found without a look into a dict.
+_CheckAlive: Final = CheckAlive
+_ErrorReply: Final = ErrorReply
+_RENEWED: Final = RENEWED
+
 _JITTER: Final = 1.0
 """Seconds by which the time of day may seem to run backwards though nobody has set the clock."""
 
@@ -245,7 +250,7 @@ class RegistryCore:
         match request:
             case _ if refusal is not None:
                 reply = refusal
-            case CheckAlive():
+            case _CheckAlive():
                 reply = self._check_alive(request, now, peer)
             case Register():
                 reply, events = self._register(request, now, peer)
@@ -261,7 +266,7 @@ class RegistryCore:
                 reply = Unsupported(request.req_event)
             case _:
                 assert_never(request)
-        if type(reply) is ErrorReply and reply.code == ErrorCode.FORBIDDEN:
+        if type(reply) is _ErrorReply and reply.code == ErrorCode.FORBIDDEN:
             self.refused += 1
         return reply, events
 
@@ -382,7 +387,7 @@ class RegistryCore:
             if not self._authority.may_stay(holder):
                 return NOT_RENEWED
         self._ledger.renew(holder, request.alive_timeout, now)
-        return RENEWED
+        return _RENEWED
 
     def _unregister(
         self, request: Unregister, now: float, peer: str | None

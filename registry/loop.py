@@ -26,11 +26,12 @@ from typing import Final
 import zmq
 
 from ..events.codec import encode_event, encode_reply
+from ..events.files import Files
 from ..events.logs import get_logger
 from ..events.messages import RENEWED, Reply, Request
 from ..events.records import StreamMessage
 from ..events.sockets import Socket
-from ..events.transfer import Files, has_message, properties_of, send_many
+from ..events.transfer import has_message, properties_of, send_many
 from .core import RegistryCore
 from .counts import Counts
 from .doorbell import Doorbell
@@ -171,7 +172,8 @@ class Loop:
             self._marker.forward()
         # What is raised ends the registry: nothing that is not kept for sure goes out after it.
         drained = self._serve_waiting(now + self._batch_time)
-        self._send()
+        if self._replies:  # who was alone has been answered
+            self._send()
         drained = drained and not self._again
         now = _now()
         core.at_work(now)

@@ -7,6 +7,7 @@ import zmq
 
 from ..events.codec import decode_reply, encode_request
 from ..events.errors import RegistryUnreachable
+from ..events.files import Files
 from ..events.keys import Key, check_key
 from ..events.link import RequestSocket
 from ..events.messages import (
@@ -22,7 +23,6 @@ from ..events.messages import (
 from ..events.protocol import MAX_PAGE
 from ..events.records import Device
 from ..events.sockets import Bell, Context, check_address
-from ..events.transfer import Files
 from .refusal import refusal
 
 T = TypeVar("T")

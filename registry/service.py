@@ -37,6 +37,9 @@ from .tally import Tally
 _NOTABLE: Final = (ErrorCode.FORBIDDEN, ErrorCode.TOO_FAST, ErrorCode.TOO_MANY)
 """Refusals that whoever looks after the registry wants to know of."""
 
+# Compiled, what is final here is found without a look into a dict.
+_ErrorReply: Final = ErrorReply
+
 _FAILED: Final = ErrorReply(None, ErrorCode.INTERNAL, "the registry failed; see its log")
 
 log = get_logger(__name__)
@@ -122,11 +125,11 @@ class Service:
         except Exception:  # noqa: BLE001 (it is logged)
             reply, events = self._fail(), []
         if self._journal is not None and (self._collected or self._core.unsettled):
-            final = type(reply) is ErrorReply and reply.code == ErrorCode.TOO_FAST
+            final = type(reply) is _ErrorReply and reply.code == ErrorCode.TOO_FAST
             self._collected.append(Collected(request, reply, now, peer, final))
         elif events:
             self._publish_all(events)
-        elif type(reply) is ErrorReply and reply.code in _NOTABLE:
+        elif type(reply) is _ErrorReply and reply.code in _NOTABLE:
             self._log("refused", reply, now, peer)
         if self._counts is not None:
             self.latest = request, reply
@@ -270,7 +273,7 @@ class Service:
 
     def _note_refusal(self, collected: Collected) -> None:
         reply = collected.reply
-        if type(reply) is ErrorReply and reply.code in _NOTABLE:
+        if type(reply) is _ErrorReply and reply.code in _NOTABLE:
             self._log("refused", reply, collected.now, collected.peer)
 
     def _log(self, what: str, reply: ErrorReply, now: float, peer: str | None) -> None:
@@ -288,4 +291,4 @@ class Service:
 
 
 def _is_forbidden(reply: Reply) -> bool:
-    return type(reply) is ErrorReply and reply.code == ErrorCode.FORBIDDEN
+    return type(reply) is _ErrorReply and reply.code == ErrorCode.FORBIDDEN

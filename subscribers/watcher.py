@@ -13,12 +13,12 @@ from typing import Self, TypeVar
 import zmq
 
 from ..events.errors import RegistryUnreachable
+from ..events.files import Files
 from ..events.html import view_html
 from ..events.keys import Key
 from ..events.protocol import DEFAULT_REGISTRY
 from ..events.records import Cursor, Device, Event, Record, State, Status
 from ..events.sockets import Bell, Context, check_address
-from ..events.transfer import Files
 from .mirror import Mirror
 from .transport import Transport
 

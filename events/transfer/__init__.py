@@ -1,4 +1,4 @@
-"""Whole messages into and out of sockets, several at a time, and waiting for them.
+"""Whole messages into and out of sockets, several at a time.
 
 There are two ways to do it. `plain` calls pyzmq, frame by frame. The compiled build (see
 `setup.py`) has `speedups` besides, which calls the libzmq that pyzmq brings, and does the same in a
@@ -9,7 +9,6 @@ from .plain import Message, properties_of
 
 try:
     from .speedups import (
-        Files,
         has_message,
         receive_frames,
         receive_routed,
@@ -17,11 +16,9 @@ try:
         send_many,
     )
 except ImportError:
-    from ..files import Files
     from .plain import has_message, receive_frames, receive_routed, send_frame, send_many
 
 __all__ = [
-    "Files",
     "Message",
     "has_message",
     "properties_of",

@@ -1,6 +1,5 @@
 from collections.abc import Sequence
 
-from ..files import Files as Files
 from ..sockets import Socket
 from .plain import Message
 

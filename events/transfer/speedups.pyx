@@ -2,7 +2,7 @@
 """What `plain` does, in calls of libzmq's: for the compiled build, and in a quarter of the time.
 
 Each of pyzmq's calls lets other threads run meanwhile, and makes an object of what it has found.
-Here nothing waits but `Files`, so nobody is let in between, and a call takes a tenth of a microsecond.
+Here nothing waits, so nobody is let in between, and a call takes a tenth of a microsecond.
 The sockets are pyzmq's, so this has to call the very libzmq that pyzmq does, which its wheels bring
 without anything to link to: the system is asked, while the program runs, for what pyzmq's own module
 is linked to. Where it does not tell, this cannot be imported.
@@ -16,22 +16,10 @@ import zmq
 from zmq.backend.cython import _zmq
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
-from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.exc cimport PyErr_CheckSignals
 from cpython.object cimport PyTypeObject, descrgetfunc
 from libc.errno cimport EAGAIN, EINTR, errno
-from libc.math cimport ceil
 from libc.string cimport memcpy
-from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
-
-cdef extern from "poll.h" nogil:
-    struct pollfd:
-        int fd
-        short events
-        short revents
-    ctypedef unsigned long nfds_t
-    short FILE_IN "POLLIN"
-    int poll(pollfd *, nfds_t, int)
 
 cdef extern from *:
     """
@@ -129,60 +117,6 @@ def send_many(socket, messages):
         for frame in message:
             left -= 1
             send(handle, frame, SNDMORE if left else 0)
-
-
-cdef class Files:
-    """As in `files`."""
-
-    cdef pollfd *files
-    cdef Py_ssize_t number
-
-    def __cinit__(self, files):
-        cdef list numbers = list(files)
-        cdef Py_ssize_t index
-        self.number = len(numbers)
-        self.files = <pollfd *> PyMem_Malloc((self.number + 1) * sizeof(pollfd))
-        if self.files is NULL:
-            raise MemoryError
-        for index in range(self.number):
-            if numbers[index] < 0:
-                raise ValueError(f"{numbers[index]} is no file descriptor")  # and poll ignores it
-            self.files[index].fd = numbers[index]
-            self.files[index].events = FILE_IN
-
-    def __dealloc__(self):
-        PyMem_Free(self.files)
-
-    def wait(self, double seconds):
-        cdef double end = monotonic() + seconds
-        cdef int timeout = milliseconds(seconds)
-        cdef int found
-        cdef Py_ssize_t index
-        while True:
-            with nogil:
-                found = poll(self.files, self.number, timeout)
-            if found >= 0:
-                break
-            if errno != EINTR:
-                PyErr_SetFromErrno(OSError)
-            PyErr_CheckSignals()
-            timeout = milliseconds(end - monotonic())
-        if not found:
-            return []
-        return [self.files[index].fd for index in range(self.number) if self.files[index].revents]
-
-
-cdef int milliseconds(double seconds):
-    """As `poll_timeout`."""
-    if 0 < seconds < 86_400:
-        return <int> ceil(seconds * 1000)
-    return 0 if seconds < 1 else 86_400_000
-
-
-cdef double monotonic() noexcept:
-    cdef timespec now
-    clock_gettime(CLOCK_MONOTONIC, &now)
-    return now.tv_sec + now.tv_nsec * 1e-9
 
 
 cdef object underlying = zmq.Socket.underlying

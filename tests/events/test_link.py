@@ -13,12 +13,13 @@ import pytest
 import zmq
 
 from devicewatch.events.errors import AuthenticationError
+from devicewatch.events.files import Files
 from devicewatch.events.handshake import HANG_UPS
 from devicewatch.events.keys import Key
 from devicewatch.events.link import Link, RequestSocket
 from devicewatch.events.protocol import Role
 from devicewatch.events.sockets import Context, Socket
-from devicewatch.events.transfer import Files, has_message
+from devicewatch.events.transfer import has_message
 from tests.support.keys import client_key, guarded, key_of, let_in_by, public_of
 from tests.support.live import PATIENCE, free_port, wait_until
 

@@ -1,4 +1,4 @@
-"""Waiting for file descriptors."""
+"""How one waits by poll(2), or by ZeroMQ's own where there is none."""
 
 import math
 import select
@@ -10,7 +10,17 @@ import zmq
 class Files:
     """File descriptors to wait for; of a socket it is the one that `has_message` speaks of.
 
+    They are to stay open for as long as one waits: where one is closed, its number may be another's
+    by the next wait, and the compiled build does not look for that.
+
     A `zmq.Poller` of sockets would ask each of them twice, before and after.
+
+    Args:
+        files: Each of them once.
+
+    Raises:
+        OSError: The process may not open more files (the compiled build needs two).
+        ValueError: One is no file descriptor, but that of something that is closed.
     """
 
     def __init__(self, files: Iterable[int]) -> None:
