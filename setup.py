@@ -38,15 +38,13 @@ COMPILED = (
 )
 """What every request goes through, and holds no records: those of attrs have code of their own."""
 
-SPEEDUPS = [
-    "events/making/speedups.pyx",
-    "events/transfer/speedups.pyx",
-    "registry/shards/speedups.pyx",
-]
+SPEEDUPS = ["events/making/speedups.pyx", "registry/shards/speedups.pyx"]
 """What Python has no way to say; `plain`, beside each, does the same."""
 
+if os.name == "posix":
+    SPEEDUPS += ["events/files/speedups.pyx", "events/transfer/speedups.pyx"]
 if sys.platform == "linux":
-    SPEEDUPS.append("events/files/epoll.pyx")
+    SPEEDUPS += ["events/files/epoll.pyx"]
 
 COMPILERS = ("cython>=3.1", "mypy>=2.4")
 

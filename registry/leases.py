@@ -20,7 +20,7 @@ from .entries import Entry
 _MOVED_PER_CHANGE: Final = 4
 _STALE_TOLERATED: Final = 64
 
-AHEAD: Final = 0.1
+EARLY: Final = 0.1
 """Seconds by which an entry may be put right before it comes up."""
 
 
@@ -91,11 +91,11 @@ class Leases(Generic[L]):
         """Whether a lease ended at or before `now`. It is not cancelled.
 
         Like `expired` it looks at `limit` entries: as long as `next_deadline` is past, False
-        may mean only that it has to be asked again. Those of the next `AHEAD` seconds are among
-        them, as far as leases were renewed.
+        may mean only that it has to be asked again. After those that have come up it puts right
+        those of the next `EARLY` seconds, up to one of a lease that was not renewed.
         """
         for _ in range(limit):
-            heap = self._due_heap(now + AHEAD)
+            heap = self._due_heap(now + EARLY)
             if not heap:
                 break
             if self._first_ended(heap):

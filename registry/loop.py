@@ -26,7 +26,7 @@ from typing import Final
 import zmq
 
 from ..events.codec import encode_event, encode_reply
-from ..events.files import Files
+from ..events.files import LastingFiles
 from ..events.logs import get_logger
 from ..events.messages import RENEWED, Reply, Request
 from ..events.records import StreamMessage
@@ -131,7 +131,7 @@ class Loop:
         files = [self._requests_file, self._stream_file, self._marker_file, bell.fileno()]
         if gate is not None:
             files.append(_file_of(gate.stream))
-        self._files = Files(files)
+        self._files = LastingFiles(files)
         self._woken_by = files
         self._has_slept = True
         self._at_once = False  # somebody alone is served, and waits for no others
@@ -141,20 +141,23 @@ class Loop:
         self._unsure: set[Socket] = {requests, stream, marker.stream}  # where something may wait
 
     def run(self) -> None:
-        """Do it.
+        """Do it, once.
 
         Raises:
             ContextTerminated: The sockets' context was terminated meanwhile.
         """
-        while True:
-            self.do_round()
-            if not self._only_requests_came:  # nor has the bell rung, then
-                # After the sleep that it ends, and before the look at what it may have rung for.
-                self._answer_bell()
-                if self._stopping.is_set():
-                    break
-        self._publish(self._core.bye(_now()))
-        self._send()
+        try:
+            while True:
+                self.do_round()
+                if not self._only_requests_came:  # nor has the bell rung, then
+                    # After the sleep that it ends, before the look at what it may have rung for.
+                    self._answer_bell()
+                    if self._stopping.is_set():
+                        break
+            self._publish(self._core.bye(_now()))
+            self._send()
+        finally:
+            self._files.close()
 
     def do_round(self) -> None:
         """Serve what waits, up to a batch; do what else is due; and sleep, if that was all."""

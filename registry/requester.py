@@ -114,8 +114,8 @@ class Requester:
         left = timeout
         while left > 0:
             if (files := socket.files) is not self._files:  # most often it is the same
-                self._files = files
-                self._poller = Files(files if bell is None else [*files, bell.fileno()])
+                waited_for = files if bell is None else [*files, bell.fileno()]
+                self._files, self._poller = files, Files(waited_for)
             readable = self._poller.wait(left)
             if (frames := socket.receive()) is not None:
                 return self._read(frames)

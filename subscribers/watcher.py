@@ -239,6 +239,7 @@ class Watcher:
             served = transport.serve()
             transport.advance()
             if served:
+                self._follows = False  # what it asks for now may come by another socket
                 return
             self._files = Files((self._bell.fileno(), *transport.files))
         pause = transport.seconds_to_deadline()

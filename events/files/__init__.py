@@ -1,14 +1,19 @@
 """Waiting for file descriptors.
 
-There are two ways, as in `events.transfer`: `plain` asks the system's poll(2), and the compiled
-build for Linux has `epoll`, which tells the system once what it waits for.
+There are two ways, as in `events.transfer`: in Python, and in the compiled build by the system's
+own calls, for `LastingFiles` by one that only Linux has.
 """
 
 from .plain import poll_timeout
 
 try:
-    from .epoll import Files
+    from .speedups import Files
 except ImportError:
     from .plain import Files
 
-__all__ = ["Files", "poll_timeout"]
+try:
+    from .epoll import LastingFiles
+except ImportError:
+    from .plain import LastingFiles
+
+__all__ = ["Files", "LastingFiles", "poll_timeout"]

@@ -1,1 +1,1 @@
-from .plain import Files as Files
+from .plain import LastingFiles as LastingFiles

@@ -1,12 +1,11 @@
 # cython: language_level=3, binding=False
-"""What `Files` does, by Linux's epoll(7) with a timer: for the compiled build.
+"""What `LastingFiles` does, by Linux's epoll(7) with a timer: for the compiled build.
 
 poll(2) is told anew each time what to wait for, and for how long. Here the system is told once. The
-timer is set for the earliest time that was asked for since it went off: mostly the next one is a
-little later, so that it may stay as it is, and goes off too early now and then. Nobody hears of that.
+timer is set where a wait is to end before it goes off. Most often the next one is to end a little
+later, so that it may stay as it is; where it has gone off too early, it is set again, and the wait
+goes on.
 """
-
-import os
 
 from cpython.exc cimport PyErr_CheckSignals, PyErr_SetFromErrno
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
@@ -14,6 +13,7 @@ from libc.errno cimport EINTR, errno
 from libc.math cimport INFINITY
 from libc.stdint cimport uint32_t
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, itimerspec, time_t, timespec
+from posix.unistd cimport close
 
 cdef extern from "sys/epoll.h" nogil:
     ctypedef union epoll_data_t:
@@ -34,8 +34,8 @@ cdef extern from "sys/timerfd.h" nogil:
 cdef double A_DAY = 86_400
 
 
-cdef class Files:
-    """As in `files`."""
+cdef class LastingFiles:
+    """As in `plain`."""
 
     cdef int epoll
     cdef int timer
@@ -44,9 +44,10 @@ cdef class Files:
     cdef epoll_event *events
 
     def __cinit__(self, files):
-        cdef list numbers = list(files)
+        cdef list numbers
         self.epoll = self.timer = -1
         self.set_for = INFINITY
+        numbers = list(files)
         self.number = len(numbers) + 1
         self.events = <epoll_event *> PyMem_Malloc(self.number * sizeof(epoll_event))
         if self.events is NULL:
@@ -57,17 +58,19 @@ cdef class Files:
             self.add(file)
 
     def __dealloc__(self):
-        PyMem_Free(self.events)
-        for file in (self.timer, self.epoll):
-            if file >= 0:
-                os.close(file)
+        if self.events is not NULL:  # else nothing is open; it may not even be set to -1
+            self.close_both()
+            PyMem_Free(self.events)
+
+    def close(self):
+        self.close_both()
 
     def wait(self, double seconds):
         cdef double end = monotonic() + min(seconds, A_DAY)
         cdef int timeout = -1  # the timer ends the wait
         cdef int found, index
         cdef list readable
-        if seconds <= 0:
+        if not seconds > 0:
             timeout = 0
         elif end < self.set_for:
             self.set(end)
@@ -88,6 +91,13 @@ cdef class Files:
             if readable or monotonic() >= end:
                 return readable
             self.set(end)
+
+    cdef void close_both(self) noexcept:
+        if self.timer >= 0:
+            close(self.timer)
+        if self.epoll >= 0:
+            close(self.epoll)
+        self.epoll = self.timer = -1
 
     cdef int add(self, int file) except -1:
         cdef epoll_event event

@@ -1,4 +1,4 @@
-"""How one waits by poll(2), or by ZeroMQ's own where there is none."""
+"""How one waits in Python, by poll(2), or by ZeroMQ's own where there is none."""
 
 import math
 import select
@@ -10,17 +10,7 @@ import zmq
 class Files:
     """File descriptors to wait for; of a socket it is the one that `has_message` speaks of.
 
-    They are to stay open for as long as one waits: where one is closed, its number may be another's
-    by the next wait, and the compiled build does not look for that.
-
     A `zmq.Poller` of sockets would ask each of them twice, before and after.
-
-    Args:
-        files: Each of them once.
-
-    Raises:
-        OSError: The process may not open more files (the compiled build needs two).
-        ValueError: One is no file descriptor, but that of something that is closed.
     """
 
     def __init__(self, files: Iterable[int]) -> None:
@@ -32,6 +22,23 @@ class Files:
     def wait(self, seconds: float) -> list[int]:
         """Wait until one can be read, or time is up; say which can."""
         return [file for file, _ in self._poller.poll(poll_timeout(seconds))]
+
+
+class LastingFiles(Files):
+    """The same for those that stay open until this is closed, and are waited for very often.
+
+    Where one is closed before, nobody hears of it any more, nor of what gets its number then. The
+    compiled build opens two descriptors for each of these.
+
+    Args:
+        files: Each of them once.
+
+    Raises:
+        OSError: No more files may be opened, or one of these is not open.
+    """
+
+    def close(self) -> None:
+        """Wait no more. May be repeated."""
 
 
 def poll_timeout(seconds: float) -> int:

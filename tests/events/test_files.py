@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import FrameType
 
 import pytest
 
@@ -24,10 +24,20 @@ OPEN = Path("/proc/self/fd")
 
 EPOLL = COMPILED and sys.platform == "linux"
 
+WAYS = ["plain.Files", "plain.LastingFiles"]
+if COMPILED and sys.platform != "win32":
+    WAYS += ["speedups.Files"]
+if EPOLL:
+    WAYS += ["epoll.LastingFiles"]
 
-@pytest.fixture(params=["plain", "epoll"] if EPOLL else ["plain"])
-def way(request: pytest.FixtureRequest) -> ModuleType:
-    return importlib.import_module(f"devicewatch.events.files.{request.param}")
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest) -> type[plain.Files]:
+    module, name = request.param.split(".")
+    found: type[plain.Files] = getattr(
+        importlib.import_module(f"devicewatch.events.files.{module}"), name
+    )
+    return found
 
 
 @pytest.fixture
@@ -37,13 +47,14 @@ def bell() -> Iterator[Bell]:
 
 
 def test_what_is_compiled_is_used() -> None:
-    assert (files.Files is not plain.Files) == EPOLL
+    assert (files.Files is not plain.Files) == (COMPILED and sys.platform != "win32")
+    assert (files.LastingFiles is not plain.LastingFiles) == EPOLL
 
 
-def test_all_that_can_be_read_are_told_and_no_others(way: ModuleType) -> None:
+def test_all_that_can_be_read_are_told_and_no_others(way: type[plain.Files]) -> None:
     with ExitStack() as stack:
         bells = [stack.enter_context(Bell()) for _ in range(40)]
-        waiting = way.Files([bell.fileno() for bell in bells])
+        waiting = way([bell.fileno() for bell in bells])
         for rung in ([], bells[3:4], bells[:2], bells, []):
             for bell in rung:
                 bell.ring()
@@ -55,16 +66,16 @@ def test_all_that_can_be_read_are_told_and_no_others(way: ModuleType) -> None:
 
 
 @pytest.mark.parametrize("seconds", [0, 0.0, -1, -math.inf])
-def test_without_any_time_it_only_looks(way: ModuleType, bell: Bell, seconds: float) -> None:
-    waiting = way.Files([bell.fileno()])
+def test_without_any_time_it_only_looks(way: type[plain.Files], bell: Bell, seconds: float) -> None:
+    waiting = way([bell.fileno()])
     assert waiting.wait(seconds) == []
     bell.ring()
     assert waiting.wait(seconds) == [bell.fileno()]
 
 
-def test_it_wakes_up_after_each_deadline_and_not_before(way: ModuleType, bell: Bell) -> None:
+def test_it_wakes_up_after_each_deadline_and_not_before(way: type[plain.Files], bell: Bell) -> None:
     """Whether it is sooner or later than the one before, and how much is left of that."""
-    waiting = way.Files([bell.fileno()])
+    waiting = way([bell.fileno()])
     for seconds in (0.01, 0.02, 0.001, 0.02, 0.015, 0.0001, 1e-9):
         end = time.monotonic() + seconds
         assert waiting.wait(seconds) == []
@@ -72,9 +83,9 @@ def test_it_wakes_up_after_each_deadline_and_not_before(way: ModuleType, bell: B
 
 
 def test_an_earlier_deadline_that_was_not_reached_ends_no_later_wait(
-    way: ModuleType, bell: Bell
+    way: type[plain.Files], bell: Bell
 ) -> None:
-    waiting = way.Files([bell.fileno()])
+    waiting = way([bell.fileno()])
     bell.ring()
     for seconds in (0.02, 0.01, 0.03):
         assert waiting.wait(seconds) == [bell.fileno()]
@@ -86,31 +97,31 @@ def test_an_earlier_deadline_that_was_not_reached_ends_no_later_wait(
 
 @pytest.mark.parametrize("seconds", [PATIENCE, 1e9, math.inf])
 def test_it_wakes_up_when_something_comes_however_long_it_would_wait(
-    way: ModuleType, bell: Bell, seconds: float
+    way: type[plain.Files], bell: Bell, seconds: float
 ) -> None:
-    waiting = way.Files([bell.fileno()])
+    waiting = way([bell.fileno()])
     ringer = threading.Timer(0.01, bell.ring)
     ringer.start()
     assert waiting.wait(seconds) == [bell.fileno()]
     ringer.join()
 
 
-def test_a_closed_connection_can_be_read(way: ModuleType) -> None:
+def test_a_closed_connection_can_be_read(way: type[plain.Files]) -> None:
     here, there = socket.socketpair()
     with here:
-        waiting = way.Files([here.fileno()])
+        waiting = way([here.fileno()])
         there.close()
         assert waiting.wait(PATIENCE) == [here.fileno()]
 
 
-def test_with_nothing_to_wait_for_it_waits(way: ModuleType) -> None:
+def test_with_nothing_to_wait_for_it_waits(way: type[plain.Files]) -> None:
     end = time.monotonic() + 0.01
-    assert way.Files([]).wait(0.01) == []
+    assert way([]).wait(0.01) == []
     assert time.monotonic() >= end
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_a_signal_is_dealt_with_and_ends_no_wait(way: ModuleType, bell: Bell) -> None:
+def test_a_signal_is_dealt_with_and_ends_no_wait(way: type[plain.Files], bell: Bell) -> None:
     def handle(_signal: int, _frame: FrameType | None) -> None:
         handled.append(time.monotonic())
         if len(handled) == 3:
@@ -120,7 +131,7 @@ def test_a_signal_is_dealt_with_and_ends_no_wait(way: ModuleType, bell: Bell) ->
     before = signal.signal(signal.SIGALRM, handle)
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.005, 0.005)
-        assert way.Files([bell.fileno()]).wait(PATIENCE) == [bell.fileno()]
+        assert way([bell.fileno()]).wait(PATIENCE) == [bell.fileno()]
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -128,11 +139,11 @@ def test_a_signal_is_dealt_with_and_ends_no_wait(way: ModuleType, bell: Bell) ->
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_what_a_signal_raises_ends_it(way: ModuleType, bell: Bell) -> None:
+def test_what_a_signal_raises_ends_it(way: type[plain.Files], bell: Bell) -> None:
     def handle(_signal: int, _frame: FrameType | None) -> None:
         raise InterruptedError("enough")
 
-    waiting = way.Files([bell.fileno()])
+    waiting = way([bell.fileno()])
     before = signal.signal(signal.SIGALRM, handle)
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.005)
@@ -145,20 +156,36 @@ def test_what_a_signal_raises_ends_it(way: ModuleType, bell: Bell) -> None:
     assert waiting.wait(PATIENCE) == [bell.fileno()]
 
 
-def test_what_is_closed_is_not_waited_for(way: ModuleType) -> None:
+def test_what_is_closed_is_not_waited_for(way: type[plain.Files]) -> None:
     """It can be told from one that is silent only here."""
     with pytest.raises(ValueError, match="descriptor"):
-        way.Files([-1])
+        way([-1])
 
 
 @pytest.mark.skipif(not OPEN.is_dir(), reason="it counts them in Linux's way")
-def test_it_leaves_no_descriptors_open(way: ModuleType, bell: Bell) -> None:
-    before = len(list(OPEN.iterdir()))
+def test_it_leaves_no_descriptors_open_and_closes_no_others(
+    way: type[plain.Files], bell: Bell
+) -> None:
+    before = sorted(OPEN.iterdir())
     for _ in range(20):
-        way.Files([bell.fileno()]).wait(0)
+        way([bell.fileno()]).wait(0)
         with pytest.raises(ValueError, match="descriptor"):
-            way.Files([bell.fileno(), -1])
-    assert len(list(OPEN.iterdir())) == before
+            way([bell.fileno(), -1])
+        for wrong in ((), (None,), ([bell.fileno()], 1)):
+            with pytest.raises(TypeError):
+                way(*wrong)
+    assert sorted(OPEN.iterdir()) == before
+
+
+@pytest.mark.skipif(not OPEN.is_dir(), reason="it counts them in Linux's way")
+def test_what_lasts_is_closed_when_it_is_told_to(bell: Bell) -> None:
+    before = sorted(OPEN.iterdir())
+    waiting = files.LastingFiles([bell.fileno()])
+    bell.ring()
+    assert waiting.wait(PATIENCE) == [bell.fileno()]
+    waiting.close()
+    waiting.close()
+    assert sorted(OPEN.iterdir()) == before
 
 
 @pytest.mark.skipif(not EPOLL, reason="only this opens any")
@@ -169,6 +196,6 @@ def test_where_no_more_files_may_be_opened_that_is_said() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (bell.fileno() + 1, hard))
         try:
             with pytest.raises(OSError, match="Too many open files"):
-                [files.Files([]) for _ in range(bell.fileno() + 1)]
+                [files.LastingFiles([]) for _ in range(bell.fileno() + 1)]
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

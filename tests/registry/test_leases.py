@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from devicewatch.registry.entries import Entry
-from devicewatch.registry.leases import AHEAD
+from devicewatch.registry.leases import EARLY
 from tests.support.leases import NamedLeases
 
 pytestmark = pytest.mark.interpreted
@@ -96,17 +96,17 @@ def test_renewed_leases_that_come_up_one_after_the_other_are_put_right_together(
         looks += 1
         assert not leases.any_ended(now, 200)
 
-    assert looks <= 1 / AHEAD + 1
+    assert looks <= 1 / EARLY + 1
 
 
 def test_what_is_put_right_early_is_not_taken_for_ended() -> None:
-    leases = granted(due=5.0, soon=5.0 + AHEAD / 2, later=5.0 + 2 * AHEAD)
+    leases = granted(due=5.0, soon=5.0 + EARLY / 2, later=5.0 + 2 * EARLY)
     leases.grant("due", 9.0)
 
     assert not leases.any_ended(5.0, 10)
-    assert leases.next_deadline() == 5.0 + AHEAD / 2
-    assert not leases.any_ended(5.0 + AHEAD / 4, 10)
-    assert leases.ended(5.0 + AHEAD, 10) == ["soon"]
+    assert leases.next_deadline() == 5.0 + EARLY / 2
+    assert not leases.any_ended(5.0 + EARLY / 4, 10)
+    assert leases.ended(5.0 + EARLY, 10) == ["soon"]
 
 
 def test_a_lease_ends_once() -> None:

@@ -11,7 +11,7 @@ import zmq
 from devicewatch.events import Added, Live, RegistryUnreachable, State
 from devicewatch.registry import DeviceRegistry
 from devicewatch.subscribers import Watcher, watch
-from tests.support.live import PATIENCE, RawClient, raw_client, wait_until
+from tests.support.live import PATIENCE, RawClient, free_port, raw_client, wait_until
 
 Context = zmq.Context[zmq.Socket[bytes]]
 
@@ -122,3 +122,45 @@ def test_a_timeout_of_0_takes_what_is_there(client: RawClient, watcher: Watcher)
     client.register("tcp://a:1", "cam")
     wait_until(lambda: watcher.get(0) is not None)
     assert list(watcher.devices) == ["cam"]
+
+
+class _HoleInABurst:
+    """A transport of a stream that has brought more, which shows that an event is missing."""
+
+    has_more = True
+
+    def __init__(self) -> None:
+        self.files: list[int] = []
+        self.served = 0
+
+    def serve(self) -> bool:
+        self.served += 1
+        self.has_more = False
+        return self.served == 1  # then it has asked for what is missing
+
+    def advance(self) -> None:
+        pass
+
+    def seconds_to_deadline(self) -> float:
+        return 0.0
+
+    def follow(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        pass
+
+
+def test_what_it_has_asked_for_is_waited_for_along_with_the_stream(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By the socket of requests, which it did not wait for as long as it followed the stream."""
+    watcher = Watcher(f"tcp://127.0.0.1:{free_port()}")
+    transport = _HoleInABurst()
+    with monkeypatch.context() as patch:
+        patch.setattr(watcher, "_transport", transport)
+        patch.setattr(watcher, "_follows", True)
+        watcher._step(None)
+        watcher._step(None)
+    watcher.close()
+    assert transport.served == 2, "or it knows of no socket that it might wait for"
