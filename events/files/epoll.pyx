@@ -88,7 +88,7 @@ cdef class LastingFiles:
                 if self.events[index].data.fd != self.timer
             ]
             # A timer that went off can be read until it is set again.
-            if readable or monotonic() >= end:
+            if readable or not monotonic() < end:
                 return readable
             self.set(end)
 

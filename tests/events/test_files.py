@@ -114,6 +114,11 @@ def test_a_closed_connection_can_be_read(way: type[plain.Files]) -> None:
         assert waiting.wait(PATIENCE) == [here.fileno()]
 
 
+@pytest.mark.skipif(not EPOLL, reason="poll takes it for a day")
+def test_what_is_no_time_at_all_ends_a_wait_at_once(bell: Bell) -> None:
+    assert files.LastingFiles([bell.fileno()]).wait(math.nan) == []
+
+
 def test_with_nothing_to_wait_for_it_waits(way: type[plain.Files]) -> None:
     end = time.monotonic() + 0.01
     assert way([]).wait(0.01) == []
