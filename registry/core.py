@@ -95,13 +95,13 @@ EXPIRED_PER_CALL: Final = 200
 RETRY: Final = 1.0
 """Seconds until the end of a lease, which could not be kept in the journal, is tried again."""
 
+_JITTER: Final = 1.0
+"""Seconds by which the time of day may seem to run backwards though nobody has set the clock."""
+
 # Compiled, what is final here is found without a look into a dict.
 _CheckAlive: Final = CheckAlive
 _ErrorReply: Final = ErrorReply
 _RENEWED: Final = RENEWED
-
-_JITTER: Final = 1.0
-"""Seconds by which the time of day may seem to run backwards though nobody has set the clock."""
 
 
 class RegistryCore:

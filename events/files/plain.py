@@ -47,6 +47,6 @@ def poll_timeout(seconds: float) -> int:
     A day at the most, which is too early for some deadlines and longer than ZeroMQ's limit for
     none.
     """
-    if 0 < seconds < 86_400:
-        return math.ceil(seconds * 1000)
-    return 0 if seconds < 1 else 86_400_000
+    if seconds >= 86_400:
+        return 86_400_000
+    return math.ceil(seconds * 1000) if seconds > 0 else 0  # also where it is no number

@@ -60,9 +60,9 @@ cdef class Files:
 
 cdef int milliseconds(double seconds):
     """As `poll_timeout`."""
-    if 0 < seconds < 86_400:
-        return <int> ceil(seconds * 1000)
-    return 0 if seconds < 1 else 86_400_000
+    if seconds >= 86_400:
+        return 86_400_000
+    return <int> ceil(seconds * 1000) if seconds > 0 else 0
 
 
 cdef double monotonic() noexcept:
