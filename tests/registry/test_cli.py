@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import zmq
@@ -14,7 +15,12 @@ from click.testing import CliRunner
 
 from devicewatch.registry import DeviceRegistry
 from devicewatch.registry.cli import main
-from devicewatch.registry.commands.demo import RunningCommand, running
+from devicewatch.registry.commands.demo import (
+    SHORT_LEASE,
+    RunningCommand,
+    run_demo,
+    running,
+)
 from tests.support.live import (
     PATIENCE,
     RawClient,
@@ -392,3 +398,26 @@ def test_the_demo_ends_with_equal_views_in_time() -> None:
         "the watcher's view equals the registry's",
     ):
         assert words in result.stdout
+
+
+SLOW_TO_START_AGAIN = """
+import pathlib, sys, time
+from devicewatch.registry.cli import main
+if "cam" in sys.argv:
+    started = pathlib.Path({started!r})
+    if started.exists():
+        time.sleep({seconds})
+    started.touch()
+main()
+"""
+
+
+def test_the_demo_does_not_hang_on_how_soon_a_program_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = SLOW_TO_START_AGAIN.format(
+        started=str(tmp_path / "started"), seconds=SHORT_LEASE + 0.5
+    )
+    monkeypatch.setattr(f"{run_demo.__module__}._COMMAND", (sys.executable, "-c", script))
+    assert run_demo(), capsys.readouterr().err
+    assert "replaced" in capsys.readouterr().out
